@@ -6,171 +6,183 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from orchestrator.hardware import Hardware
+from orchestrator.hardware import Duration, Hardware, Probability
+
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Length = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+"""Kilometres, to beyond the Moon."""
+RefractiveIndex = Annotated[float, msgspec.Meta(ge=1, le=1000)]
+Modes = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Fidelity = Annotated[float, msgspec.Meta(ge=0.25, le=1)]
+"""Of a Werner state; 1/4 is the maximally mixed state."""
+Population = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of a scenario; an unknown key in one is an error."""
 
 
-class Time(Section, kw_only=True):
+class Time(Section, frozen=True, kw_only=True):
     """How virtual time follows the wall clock."""
 
-    pace: Literal["max"] | float = "max"
+    pace: Literal["max"] | Positive = "max"
     """Virtual seconds per wall second, or ``max``: leap from event to event."""
     strict: bool = False
     """Whether work later than ``strict_tolerance_s`` ends a paced run with an error."""
-    strict_tolerance_s: float = 0.01
+    strict_tolerance_s: Duration = 0.01
     """Wall seconds that work may be late in a strict run."""
-    stall_after_s: float = 30.0
+    stall_after_s: Positive = 30.0
     """Wall seconds that one node may hold its grant before the run stops (or, paced, goes on without it)."""
-    steps_per_instant: int = 100_000
+    steps_per_instant: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     """How often one node may act without virtual time moving on."""
 
 
-Efficiency = float | tuple[float, float]
+Pair = msgspec.Meta(min_length=2, max_length=2)
+"""Makes ``tuple[X, ...]`` a pair. A union of a bounded number and ``tuple[X, X]`` crashes msgspec (0.22)."""
+Efficiency = Probability | Annotated[tuple[Probability, ...], Pair]
 """One number for both ends, or a pair in the order of the link's ``ends``."""
 
 
-class SingleClick(Section, kw_only=True, tag_field="scheme", tag="single_click"):
+class SingleClick(Section, frozen=True, kw_only=True, tag_field="scheme", tag="single_click"):
     """Both ends emit to a midpoint station; one click heralds (Cabrillo 1999, Humphreys 2018)."""
 
-    bright_state_population: Efficiency = 0.05
+    bright_state_population: Population | Annotated[tuple[Population, ...], Pair] = 0.05
     """The population alpha of the state that emits."""
     coupling_efficiency: Efficiency = 1.0
     """Emission into the fibre: collection, conversion and coupling together."""
-    detector_efficiency: float = 1.0
-    dark_count_probability: float = 0.0
+    detector_efficiency: Probability = 1.0
+    dark_count_probability: Probability = 0.0
     """Per detector and detection window."""
-    visibility: float = 1.0
+    visibility: Probability = 1.0
     """Two-photon (Hong-Ou-Mandel) visibility, the squared overlap of the two photons' wave packets."""
-    phase_uncertainty_rad: float = 0.0
+    phase_uncertainty_rad: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Standard deviation of the optical phase between the two arms."""
     detector: Literal["threshold", "number_resolving"] = "threshold"
-    attempt_overhead_s: float = 0.0
+    attempt_overhead_s: Duration = 0.0
     """Reset and preparation added to the light's travel in each attempt."""
-    modes: int = 1
+    modes: Modes = 1
     """Multiplexed modes tried in one attempt cycle."""
 
 
-class DoubleClick(Section, kw_only=True, tag_field="scheme", tag="double_click"):
-    """Both ends emit to a midpoint station; a click in each of two time bins heralds (Barrett and Kok 2005)."""
+class DoubleClick(Section, frozen=True, kw_only=True, tag_field="scheme", tag="double_click"):
+    """Both ends emit to a midpoint station; a click in both of two time bins heralds (Barrett, Kok 2005)."""
 
     coupling_efficiency: Efficiency = 1.0
-    detector_efficiency: float = 1.0
-    dark_count_probability: float = 0.0
+    detector_efficiency: Probability = 1.0
+    dark_count_probability: Probability = 0.0
     """Per detector and time bin."""
-    visibility: float = 1.0
+    visibility: Probability = 1.0
     detector: Literal["threshold", "number_resolving"] = "threshold"
-    attempt_overhead_s: float = 0.0
-    modes: int = 1
+    attempt_overhead_s: Duration = 0.0
+    modes: Modes = 1
 
 
-class MidpointSource(Section, kw_only=True, tag_field="scheme", tag="midpoint_source"):
-    """A source of entangled photon pairs between the ends, whose memories herald the loading (Jones et al. 2016)."""
+class MidpointSource(Section, frozen=True, kw_only=True, tag_field="scheme", tag="midpoint_source"):
+    """A source of photon pairs between the ends, whose memories herald the loading (Jones et al. 2016)."""
 
-    source_efficiency: float = 1.0
+    source_efficiency: Probability = 1.0
     """Probability that the source emits a pair in an attempt."""
-    source_fidelity: float = 1.0
+    source_fidelity: Fidelity = 1.0
     """Fidelity of the emitted pair, a Werner state."""
     coupling_efficiency: Efficiency = 1.0
     """Loading of an arriving photon into the end's memory."""
-    detector_efficiency: float = 1.0
+    detector_efficiency: Probability = 1.0
     """Heralding of that loading."""
-    dark_count_probability: float = 0.0
+    dark_count_probability: Probability = 0.0
     """False herald of a loading, per end and attempt."""
-    attempt_overhead_s: float = 0.0
-    modes: int = 1
+    attempt_overhead_s: Duration = 0.0
+    modes: Modes = 1
 
 
-class SenderReceiver(Section, kw_only=True, tag_field="scheme", tag="sender_receiver"):
+class SenderReceiver(Section, frozen=True, kw_only=True, tag_field="scheme", tag="sender_receiver"):
     """The first end emits a photon entangled with its memory, the second receives it ("at source")."""
 
-    emission_fidelity: float = 1.0
+    emission_fidelity: Fidelity = 1.0
     """Fidelity of the emitted memory-photon pair, a Werner state."""
-    coupling_efficiency: float = 1.0
-    detector_efficiency: float = 1.0
+    coupling_efficiency: Probability = 1.0
+    detector_efficiency: Probability = 1.0
     """Loading into the receiver's memory and its herald."""
-    dark_count_probability: float = 0.0
-    attempt_overhead_s: float = 0.0
-    modes: int = 1
+    dark_count_probability: Probability = 0.0
+    attempt_overhead_s: Duration = 0.0
+    modes: Modes = 1
 
 
-class Source(Section, kw_only=True, tag_field="scheme", tag="source"):
-    """A plain source: given probability, fidelity and cycle, a Werner state, herald after the light's travel."""
+class Source(Section, frozen=True, kw_only=True, tag_field="scheme", tag="source"):
+    """A plain source of Werner states: probability, fidelity and cycle are given; heralds after the travel."""
 
-    success_probability: float = 1.0
-    fidelity: float = 1.0
-    attempt_cycle_s: float | None = None
+    success_probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    fidelity: Fidelity = 1.0
+    attempt_cycle_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | None = None
     """Default: the light's travel time over the link."""
 
 
 Heralding = SingleClick | DoubleClick | MidpointSource | SenderReceiver | Source
 
 
-class Transmission(Section, kw_only=True):
+class Transmission(Section, frozen=True, kw_only=True):
     """What befalls a qubit that is itself sent over the link, beside loss in the fibre."""
 
-    coupling_efficiency: float = 1.0
+    coupling_efficiency: Probability = 1.0
     heralded_arrival: bool = True
     """Whether the receiver learns of a loss. If not, a lost qubit leaves its memory in |0>, unannounced."""
-    depolarising_probability: float = 0.0
-    dephasing_probability: float = 0.0
+    depolarising_probability: Probability = 0.0
+    dephasing_probability: Probability = 0.0
     """Probability of a Z."""
-    pauli_probabilities: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pauli_probabilities: tuple[Probability, Probability, Probability] = (0.0, 0.0, 0.0)
     """Probabilities of an X, a Y and a Z."""
-    amplitude_damping: float = 0.0
+    amplitude_damping: Probability = 0.0
     """Probability that |1> decays to |0>."""
 
 
-class Link(Section, kw_only=True):
+class Link(Section, frozen=True, kw_only=True):
     """A quantum link between two nodes, with the classical channel that runs beside it."""
 
     ends: tuple[str, str]
-    length_km: float
+    length_km: Length
     """Fibre length from end to end."""
-    midpoint_km: float | None = None
+    midpoint_km: Length | None = None
     """Distance of the station or source from the first end; default: half of the length."""
-    attenuation_db_per_km: float = 0.2
-    refractive_index: float = 1.468
+    attenuation_db_per_km: Annotated[float, msgspec.Meta(ge=0)] = 0.2
+    refractive_index: RefractiveIndex = 1.468
     """Group index of the fibre."""
     heralding: Heralding = msgspec.field(default_factory=Source)
     transmission: Transmission = msgspec.field(default_factory=Transmission)
 
 
-class ClassicalLink(Section, kw_only=True):
+class ClassicalLink(Section, frozen=True, kw_only=True):
     """A classical channel apart from the quantum links: state its length or its latency."""
 
     ends: tuple[str, str]
-    length_km: float | None = None
-    latency_s: float | None = None
-    refractive_index: float = 1.468
+    length_km: Length | None = None
+    latency_s: Duration | None = None
+    refractive_index: RefractiveIndex = 1.468
 
 
-class Node(Section, kw_only=True):
+class Node(Section, frozen=True, kw_only=True):
     """A quantum node: one operating-system process."""
 
     hardware: Hardware
 
 
-class Application(Section, kw_only=True):
+class Application(Section, frozen=True, kw_only=True):
     """A program that attaches to a node's socket: one operating-system process."""
 
-    name: str
+    name: Name
     node: str
-    command: tuple[str, ...]
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """The program and its arguments; a leading ``python`` is the interpreter that runs qloom."""
     environment: dict[str, str] = {}
 
 
-class Stop(Section, kw_only=True):
+class Stop(Section, frozen=True, kw_only=True):
     """When the run ends; without any of these, when every application has."""
 
-    at_s: float | None = None
+    at_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | None = None
     """Virtual time."""
 
 
-class Expectation(Section, kw_only=True):
+class Expectation(Section, frozen=True, kw_only=True):
     """A statement about the report that must hold for the run to succeed."""
 
     name: str
@@ -180,29 +192,29 @@ class Expectation(Section, kw_only=True):
     at_most: float | None = None
     agrees_with: str | None = None
     """Path of the number that theory gives."""
-    within_sigmas: float = 4.5
+    within_sigmas: Positive = 4.5
     """How many standard errors of the value it may be away from theory."""
 
 
-class Limits(Section, kw_only=True):
+class Limits(Section, frozen=True, kw_only=True):
     """What the fabric refuses, so that a mistake is an error and not an exhausted machine."""
 
-    register_bytes: int = 1 << 29
+    register_bytes: Annotated[int, msgspec.Meta(ge=64)] = 1 << 29
     """Largest single register: 16*4^n bytes for a density matrix of n qubits, 16*2^n for a ket."""
 
 
-class Scenario(Section, kw_only=True):
+class Scenario(Section, frozen=True, kw_only=True):
     """A testbed and what to do on it. ``nodes`` and ``links`` are keyed by their names."""
 
     version: Literal[1]
-    name: str
+    name: Name
     description: str = ""
     seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     time: Time = msgspec.field(default_factory=Time)
     limits: Limits = msgspec.field(default_factory=Limits)
-    nodes: dict[str, Node]
-    links: dict[str, Link] = {}
-    classical_links: dict[str, ClassicalLink] = {}
+    nodes: Annotated[dict[Name, Node], msgspec.Meta(min_length=1)]
+    links: dict[Name, Link] = {}
+    classical_links: dict[Name, ClassicalLink] = {}
     applications: tuple[Application, ...] = ()
     stop: Stop = msgspec.field(default_factory=Stop)
     expectations: tuple[Expectation, ...] = ()

@@ -1,0 +1,121 @@
+"""Supervisor and fabric, and the observer's port: the messages between them."""
+
+from __future__ import annotations
+
+from qnode.wire.codec import Codec, Message
+
+
+class Start(Message, frozen=True, kw_only=True, tag="start"):
+    """Begin virtual time."""
+
+
+class Stop(Message, frozen=True, kw_only=True, tag="stop"):
+    """End the run and tell how it was."""
+
+    reason: str
+
+
+class NodeDied(Message, frozen=True, kw_only=True, tag="node_died"):
+    """The process of a node has ended by itself."""
+
+    node: str
+    status: str
+
+
+class ApplicationDied(Message, frozen=True, kw_only=True, tag="application_died"):
+    """The process of an application has ended."""
+
+    node: str
+    application: str
+    status: str
+
+
+class AskStatus(Message, frozen=True, kw_only=True, tag="ask_status"):
+    """How far is it?"""
+
+
+ToFabric = Start | Stop | NodeDied | ApplicationDied | AskStatus
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
+    """Every node has said hello."""
+
+
+class Status(Message, frozen=True, kw_only=True, tag="status"):
+    """How far it is."""
+
+    now_ps: int
+    pairs: int
+    applications: int
+    nodes_up: int
+
+
+class Lateness(Message, frozen=True, kw_only=True):
+    """Wall seconds by which grants of a paced run came late."""
+
+    grants: int = 0
+    p50_s: float = 0.0
+    p99_s: float = 0.0
+    max_s: float = 0.0
+    histogram: dict[str, int] = {}
+    """Grants by the upper edge of their bin."""
+
+
+class Finished(Message, frozen=True, kw_only=True, tag="finished"):
+    """The run has ended; nothing more happens."""
+
+    reason: str
+    error: str = ""
+    """What went wrong with the testbed itself, if anything did."""
+    now_ps: int
+    wall_s: float
+    digest: str
+    log_lines: int
+    outside: tuple[str, ...]
+    """What came from outside virtual time; a run with any is not deterministic."""
+    lateness: Lateness
+    mean_states: dict[str, tuple[int, list[list[tuple[float, float]]]]]
+    """The oracle's mean state of each link's used pairs (count; 4x4 as real and imaginary parts, Phi+ frame)."""
+
+
+FromFabric = Ready | Status | Finished
+
+to_fabric: Codec[ToFabric] = Codec(ToFabric)
+from_fabric: Codec[FromFabric] = Codec(FromFabric)
+
+
+class AskState(Message, frozen=True, kw_only=True, tag="state"):
+    """The true joint state of qubits."""
+
+    qubits: tuple[str, ...]
+
+
+class AskPair(Message, frozen=True, kw_only=True, tag="pair"):
+    """The true fidelity of a pair with each Bell state."""
+
+    pair_id: str
+
+
+class AskCensus(Message, frozen=True, kw_only=True, tag="census"):
+    """Every qubit and its owner."""
+
+
+Observation = AskState | AskPair | AskCensus
+
+
+class OracleView(Message, frozen=True, kw_only=True, tag="oracle"):
+    """What no node knows: the truth, for tests and reports only."""
+
+    oracle: bool = True
+    now_ps: int
+    error: str = ""
+    qubits: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    dimension: int = 0
+    state: bytes = b""
+    """Row-major complex128, little-endian, ``dimension`` squared."""
+    bell_fidelities: dict[str, float] = {}
+
+
+observations: Codec[Observation] = Codec(Observation)
+oracle_views: Codec[OracleView] = Codec(OracleView, maximum_bytes=1 << 30)

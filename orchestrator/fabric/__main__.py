@@ -1,0 +1,27 @@
+"""The fabric process: ``python -m orchestrator.fabric CONFIGURATION.json``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+from setproctitle import setproctitle
+
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Small matrix products are a thousand times slower with BLAS threads on a busy machine."""
+
+
+def serve(configuration: Path) -> None:
+    """Be the fabric until the run is over. QuTiP is imported here and nowhere else."""
+    setproctitle("qloom: fabric")
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    from orchestrator.fabric.server import Server
+    from orchestrator.fabric_configuration import FabricConfiguration
+
+    Server(msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration)).run()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,502 @@
+"""The fabric without its sockets: BLOCKs in, GRANTs out, one total order between them.
+
+A round takes every event of the next window in order, carries it out, and grants the nodes to which something happens
+in that window. When all of them have blocked again, their messages and operations become events, node by node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.fabric import noise
+from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
+from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.generation import Ask, LinkGeneration, Series
+from orchestrator.fabric.heralding import light_delay_ps, link_model
+from orchestrator.fabric.laboratory import Laboratory, OperationRefused
+from orchestrator.fabric.predictions import fidelity, to_phi_plus
+from orchestrator.fabric.streams import Streams
+from orchestrator.scenario import Scenario
+from orchestrator.topology import Topology
+from qnode.wire import fabric
+from qnode.wire.quantum import BELL_STATES, Gate, Step
+
+
+@dataclass(slots=True)
+class NodeSeat:
+    """A node at the fabric."""
+
+    name: str
+    number: int
+    holds: bool = False
+    started: bool = False
+    gone: bool = False
+    wake_at: int | None = None
+    queued_wakes: set[int] = field(default_factory=set)
+    applications: int = 0
+    blocked_once: bool = False
+    events: list[fabric.Event] = field(default_factory=list)
+    work_at: int | None = None
+    """The first instant of this window at which the node has something to do."""
+
+
+@dataclass(slots=True)
+class Wake:
+    """A node asked to be woken now."""
+
+    seat: NodeSeat
+
+
+@dataclass(slots=True)
+class CircuitStep:
+    """A step of a circuit is complete now."""
+
+    seat: NodeSeat
+    operation: int
+    steps: tuple[Step, ...]
+    position: int
+    bits: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Departure:
+    """A qubit leaves for a link now."""
+
+    seat: NodeSeat
+    operation: int
+    link: str
+    qubit: str
+
+
+@dataclass(slots=True)
+class QubitArrival:
+    """A transmitted qubit reaches the far end now, or would have."""
+
+    link: str
+    seat: NodeSeat
+    qubit: str
+    survived: bool
+
+
+@dataclass(slots=True)
+class HeraldArrival:
+    """A herald reaches one end now."""
+
+    generation: LinkGeneration
+    series: Series
+    end: int
+
+
+@dataclass(slots=True)
+class Delivery:
+    """An event for a node, and nothing else."""
+
+    seat: NodeSeat
+    event: fabric.Event
+
+
+What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery
+
+
+@dataclass(slots=True)
+class LinkUse:
+    """What the oracle saw of a link's pairs when they were first used, turned into the Phi+ frame."""
+
+    pairs: int = 0
+    state_sum: np.ndarray = field(default_factory=lambda: np.zeros((4, 4), dtype=complex))
+
+
+class Engine:
+    """Virtual time, classical delivery and quantum state of one testbed."""
+
+    def __init__(self, scenario: Scenario, log: EventLog) -> None:
+        self.scenario = scenario
+        self.log = log
+        self.topology = Topology(scenario)
+        self.seats = {name: NodeSeat(name, number) for number, name in enumerate(scenario.nodes)}
+        hardware = {name: node.hardware for name, node in scenario.nodes.items()}
+        self.streams = Streams(scenario.seed)
+        self.laboratory = Laboratory(hardware, streams=self.streams, register_bytes=scenario.limits.register_bytes)
+        self.links = {
+            name: LinkGeneration(name, link, link_model(link), self.streams.of("link", name))
+            for name, link in scenario.links.items()
+        }
+        self.uses = {name: LinkUse() for name in scenario.links}
+        self.pairs: dict[str, tuple[str, tuple[str, str]]] = {}
+        """Link and qubits of each pair that has not been used yet."""
+        self.agenda: Agenda[What] = Agenda(lookahead_ps=self._lookahead_ps())
+        self.outside: list[str] = []
+        """What came from outside virtual time; a run with any is not deterministic."""
+        self._blocks: dict[str, fabric.Block] = {}
+        self._holders = 0
+        self._operations: dict[tuple[int, int], str] = {}
+        """The link of each generation that has not ended, by node and operation."""
+        self._window_start = 0
+        self._window_end = 0
+
+    def _lookahead_ps(self) -> int:
+        """The least time in which anything a participant does can reach another: latency, operation or attempt."""
+        times = [self.topology.min_classical_latency_ps()]
+        for generation in self.links.values():
+            times += [generation.model.attempt_cycle_ps, *generation.model.herald_delay_ps]
+            times.append(light_delay_ps(generation.link.length_km, generation.link.refractive_index))
+        for node in self.scenario.nodes.values():
+            hardware = node.hardware
+            times += [
+                round(duration * PICOSECONDS)
+                for duration in (
+                    hardware.initialise_duration_s,
+                    hardware.single_qubit_gate_duration_s,
+                    hardware.two_qubit_gate_duration_s,
+                    hardware.measure_duration_s,
+                    hardware.move_duration_s,
+                )
+            ]
+        return min([time for time in times if time is not None], default=0)
+
+    @property
+    def holders(self) -> list[str]:
+        """The nodes that hold a grant."""
+        return [seat.name for seat in self.seats.values() if seat.holds]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody holds a grant."""
+        return self._holders == 0
+
+    @property
+    def applications(self) -> int:
+        """How many applications are attached or expected."""
+        return sum(seat.applications for seat in self.seats.values() if not seat.gone)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every node has been up and blocked, so that ``applications`` counts them all."""
+        return all(seat.blocked_once or seat.gone for seat in self.seats.values())
+
+    def begin(self) -> None:
+        """Every node starts at virtual time 0."""
+        for seat in self.seats.values():
+            seat.started = True
+            self._wake(seat, 0)
+
+    def next_time(self) -> int | None:
+        """When something happens next (ps)."""
+        return self.agenda.next_time()
+
+    def round(self) -> dict[str, fabric.Grant]:
+        """Carry out the next window; returns the grants to send. Nobody may hold one; something must be due."""
+        now, until = self.agenda.window()
+        self._window_start, self._window_end = now, until
+        touched: dict[int, NodeSeat] = {}
+        for at, what in self.agenda.take(until):
+            for seat in self._carry_out(what, at):
+                if not seat.gone:
+                    touched[seat.number] = seat
+        grants = {}
+        for seat in touched.values():
+            if seat.work_at is None:
+                continue
+            grants[seat.name] = fabric.Grant(now=seat.work_at, until=until, events=tuple(seat.events))
+            seat.events, seat.work_at, seat.wake_at, seat.holds = [], None, None, True
+        self._holders = len(grants)
+        if not grants:
+            self.log.close_window()
+        return grants
+
+    def block(self, name: str, block: fabric.Block) -> None:
+        """A node has nothing to do before ``block.wake_at``.
+
+        Raises:
+            ValueError: it does not hold a grant, or speaks of times outside its window.
+        """
+        seat = self.seats[name]
+        if not seat.holds:
+            raise ValueError(f"node {name} blocks, but it holds no grant")
+        times = [send.at for send in block.sends]
+        times += [operation.at for operation in block.operations]
+        times += [note.at for note in block.notes]
+        if times and not self._window_start <= min(times) <= max(times) < self._window_end:
+            raise ValueError(
+                f"node {name} acts at {min(times)} to {max(times)} ps, but its window is "
+                f"[{self._window_start}, {self._window_end})"
+            )
+        if block.wake_at is not None and block.wake_at < self._window_end:
+            raise ValueError(f"node {name} asks to be woken at {block.wake_at} ps, before its window's end")
+        seat.holds, seat.blocked_once = False, True
+        seat.applications = block.applications
+        self._blocks[name] = block
+        self._holders -= 1
+        if self._holders == 0:
+            self._close_round()
+
+    def interrupt(self, name: str, reason: str, *, now: int) -> None:
+        """Something from outside reached a node; if it is blocked, it is granted the present."""
+        seat = self.seats[name]
+        self.outside.append(f"{name}: {reason}")
+        if seat.started and not seat.holds and not seat.gone:
+            at = max(now, self._window_end, self.agenda.now_ps)
+            if seat.wake_at is None or at < seat.wake_at:
+                self._wake(seat, at)
+
+    def give_up(self, name: str) -> None:
+        """The node is gone; the network goes on without it."""
+        seat = self.seats[name]
+        if not seat.gone:
+            seat.gone = True
+            self._blocks.pop(name, None)
+            if seat.holds:
+                seat.holds = False
+                self._holders -= 1
+                if self._holders == 0:
+                    self._close_round()
+
+    def _close_round(self) -> None:
+        """All have blocked: what they did becomes events, in the order of nodes."""
+        blocks, self._blocks = self._blocks, {}
+        for seat in sorted((self.seats[name] for name in blocks), key=lambda seat: seat.number):
+            block = blocks[seat.name]
+            for note in block.notes:
+                self.log.write(note.at, note.kind, node=seat.name, **note.details)
+            for operation in block.operations:
+                try:
+                    self._submit(seat, operation)
+                except OperationRefused as refusal:
+                    self._refuse(seat, operation.operation, operation.at, refusal)
+            for send in block.sends:
+                self._send(seat, send)
+            if block.wake_at is not None:
+                self._wake(seat, block.wake_at)
+        self.log.close_window()
+
+    def _wake(self, seat: NodeSeat, at: int) -> None:
+        seat.wake_at = at
+        if at not in seat.queued_wakes:
+            seat.queued_wakes.add(at)
+            self.agenda.add(at, EventClass.WAKE, seat.number, Wake(seat))
+
+    def _send(self, seat: NodeSeat, send: fabric.Send) -> None:
+        latency = self.topology.classical_latency_ps(seat.name, send.to) if send.to in self.seats else None
+        if latency is None:
+            self.log.write(send.at, "message_undeliverable", sender=seat.name, to=send.to, bytes=len(send.payload))
+            return
+        arrival = send.at + latency
+        self.log.write(send.at, "message", sender=seat.name, to=send.to, bytes=len(send.payload), arrives_ps=arrival)
+        event = fabric.Delivered(at=arrival, sender=seat.name, payload=send.payload)
+        self.agenda.add(arrival, EventClass.MESSAGE, seat.number, Delivery(self.seats[send.to], event))
+
+    def _refuse(self, seat: NodeSeat, operation: int, at: int, refusal: OperationRefused) -> None:
+        """A refusal takes the lookahead, so that it never reaches a node before the end of its window."""
+        at = max(at + self.agenda.lookahead_ps, self.agenda.now_ps)
+        event = fabric.Refused(at=at, operation=operation, code=refusal.code, reason=refusal.reason)
+        self.agenda.add(at, EventClass.OPERATION, seat.number, Delivery(seat, event))
+
+    def _submit(self, seat: NodeSeat, operation: fabric.Operation) -> None:
+        """Start an operation of a node.
+
+        Raises:
+            OperationRefused: it cannot be done, and nothing was changed.
+        """
+        action, at = operation.action, operation.at
+        if isinstance(action, fabric.Circuit):
+            self.laboratory.check(seat.name, action.steps)
+            self._schedule_step(CircuitStep(seat, operation.operation, action.steps, 0, ()), at)
+        elif isinstance(action, fabric.Generate):
+            generation, end = self._link(seat, action.link)
+            self.laboratory.occupy(seat.name, "communication")
+            self._operations[(seat.number, operation.operation)] = action.link
+            ask = Ask(end, operation.operation, action.qubit, action.purpose, at)
+            self._started(generation, generation.ask(ask))
+        elif isinstance(action, fabric.Cancel):
+            self._cancel(seat, operation.operation, action.operation, at)
+        else:
+            self._link(seat, action.link)
+            self.laboratory.owned(seat.name, action.qubit)
+            leaves = at + self.agenda.lookahead_ps
+            departure = Departure(seat, operation.operation, action.link, action.qubit)
+            self.agenda.add(leaves, EventClass.OPERATION, seat.number, departure)
+
+    def _schedule_step(self, step: CircuitStep, at: int) -> None:
+        """A step takes its duration; a step of no duration of its own takes the lookahead, which is never longer."""
+        duration = round(self.laboratory.duration_s(step.seat.name, step.steps[step.position]) * PICOSECONDS)
+        ends = at + max(duration, self.agenda.lookahead_ps)
+        self.agenda.add(ends, EventClass.OPERATION, step.seat.number, step)
+
+    def _cancel(self, seat: NodeSeat, operation: int, cancelled: int, at: int) -> None:
+        link = self._operations.get((seat.number, cancelled))
+        qubit = None
+        if link is not None:
+            generation, end = self._link(seat, link)
+            qubit, series = generation.cancel(end, cancelled, at)
+            self._started(generation, series)
+        if qubit is not None:
+            self.laboratory.vacate(seat.name, "communication")
+            del self._operations[(seat.number, cancelled)]
+        ends = at + self.agenda.lookahead_ps
+        event = fabric.Completed(at=ends, operation=operation, bits=(int(qubit is not None),))
+        self.agenda.add(ends, EventClass.OPERATION, seat.number, Delivery(seat, event))
+
+    def _link(self, seat: NodeSeat, name: str) -> tuple[LinkGeneration, int]:
+        generation = self.links.get(name)
+        if generation is None or seat.name not in generation.link.ends:
+            raise OperationRefused("bad_request", f"{seat.name} is not an end of a link named {name!r}")
+        return generation, generation.link.ends.index(seat.name)
+
+    def _started(self, generation: LinkGeneration, series: Series | None) -> None:
+        """A series of attempts has begun: both heralds have their moments."""
+        if series is not None:
+            for end in (0, 1):
+                number = self.seats[generation.link.ends[end]].number
+                herald = HeraldArrival(generation, series, end)
+                self.agenda.add(series.heralded_at[end], EventClass.HERALD, number, herald)
+
+    def _carry_out(self, what: What, at: int) -> tuple[NodeSeat, ...]:
+        """Do what happens at ``at``; returns the nodes that notice."""
+        if isinstance(what, Delivery):
+            return self._tell(what.seat, what.event)
+        if isinstance(what, CircuitStep):
+            return self._step(what, at)
+        if isinstance(what, Wake):
+            what.seat.queued_wakes.discard(at)
+            if what.seat.wake_at != at:
+                return ()
+            if what.seat.work_at is None:
+                what.seat.work_at = at
+            return (what.seat,)
+        if isinstance(what, HeraldArrival):
+            return self._herald(what, at)
+        if isinstance(what, Departure):
+            return self._depart(what, at)
+        return self._arrive(what, at)
+
+    def _tell(self, seat: NodeSeat, event: fabric.Event) -> tuple[NodeSeat, ...]:
+        if seat.work_at is None:
+            seat.work_at = event.at
+        seat.events.append(event)
+        return (seat,)
+
+    def _step(self, what: CircuitStep, at: int) -> tuple[NodeSeat, ...]:
+        seat, step = what.seat, what.steps[what.position]
+        self._look_at_pairs(step, at)
+        try:
+            what.bits += self.laboratory.do(seat.name, step, at)
+        except OperationRefused as refusal:
+            done = f"; the {what.position} steps before it were done" if what.position else ""
+            reason = f"step {what.position}: {refusal.reason}{done}"
+            event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=reason)
+            self.log.write(at, "circuit_refused", node=seat.name, operation=what.operation, reason=reason)
+            return self._tell(seat, event)
+        what.position += 1
+        if what.position < len(what.steps):
+            self._schedule_step(what, at)
+            return ()
+        self.log.write(
+            at,
+            "circuit",
+            node=seat.name,
+            operation=what.operation,
+            steps=[_described(step) for step in what.steps],
+            bits=what.bits,
+        )
+        return self._tell(seat, fabric.Completed(at=at, operation=what.operation, bits=what.bits))
+
+    def _look_at_pairs(self, step: Step, at: int) -> None:
+        """The oracle's look at a pair just before it is first used (Pauli gates only turn its frame)."""
+        if isinstance(step, Gate) and step.name in ("X", "Y", "Z"):
+            return
+        qubits = getattr(step, "qubits", None) or (step.qubit,)  # type: ignore[union-attr]
+        for name in qubits:
+            qubit = self.laboratory.qubits.get(name)
+            if qubit is None or qubit.pair_id is None:
+                continue
+            link, halves = self.pairs.pop(qubit.pair_id, (None, None))
+            if link is None or halves is None or any(half not in self.laboratory.qubits for half in halves):
+                continue
+            state = self.laboratory.aged_state(halves, at)
+            frame = max(range(4), key=lambda index: fidelity(state, bell_index=index))
+            use = self.uses[link]
+            use.pairs += 1
+            use.state_sum += to_phi_plus(state, frame)
+
+    def _herald(self, what: HeraldArrival, at: int) -> tuple[NodeSeat, ...]:
+        generation, series, end = what.generation, what.series, what.end
+        if series.cancelled:
+            return ()
+        names = (series.asks[0].qubit, series.asks[1].qubit)
+        if series is generation.series:
+            self.laboratory.place_pair(
+                names, generation.link.ends, series.outcome.state, since_ps=series.emitted_at, pair=series.pair_id
+            )
+            self.pairs[series.pair_id] = (generation.name, names)
+            self.log.write(
+                at,
+                "heralded",
+                link=generation.name,
+                pair=series.pair_id,
+                bell_state=BELL_STATES[series.outcome.bell_index],
+                attempts=series.attempts,
+                started_ps=series.started_at,
+                emitted_ps=series.emitted_at,
+                heralded_ps=series.heralded_at,
+            )
+            self._started(generation, generation.succeeded(series))
+        seat = self.seats[generation.link.ends[end]]
+        ask = series.asks[end]
+        self._operations.pop((seat.number, ask.operation), None)
+        return self._tell(
+            seat,
+            fabric.Heralded(
+                at=at,
+                operation=ask.operation,
+                link=generation.name,
+                pair_id=series.pair_id,
+                bell_index=series.outcome.bell_index,
+                emitted_at=series.emitted_at[end],
+            ),
+        )
+
+    def _depart(self, what: Departure, at: int) -> tuple[NodeSeat, ...]:
+        seat, generation = what.seat, self.links[what.link]
+        link = generation.link
+        try:
+            self.laboratory.depart(seat.name, what.qubit, link.transmission, at)
+        except OperationRefused as refusal:
+            event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
+            return self._tell(seat, event)
+        draw = self.streams.of("transmission", what.link).uniform()
+        survived = draw < noise.transmission_survival_probability(link)
+        if not survived and link.transmission.heralded_arrival:
+            self.laboratory.lose(what.qubit, at)
+        elif not survived:
+            self.laboratory.replace_by_ground_state(what.qubit)
+        far = self.seats[link.ends[1 - link.ends.index(seat.name)]]
+        arrival = at + light_delay_ps(link.length_km, link.refractive_index)
+        self.log.write(at, "transmitted", node=seat.name, link=what.link, qubit=what.qubit, survived=survived)
+        self.agenda.add(arrival, EventClass.ARRIVAL, seat.number, QubitArrival(what.link, far, what.qubit, survived))
+        return self._tell(seat, fabric.Completed(at=at, operation=what.operation))
+
+    def _arrive(self, what: QubitArrival, at: int) -> tuple[NodeSeat, ...]:
+        seat, heralded = what.seat, self.links[what.link].link.transmission.heralded_arrival
+        reason = ""
+        if not what.survived and heralded:
+            reason = "absorbed in the fibre"
+        else:
+            try:
+                self.laboratory.arrive(seat.name, what.qubit, at)
+            except OperationRefused as refusal:
+                self.laboratory.lose(what.qubit, at)
+                reason = refusal.reason
+        self.log.write(at, "arrived", node=seat.name, link=what.link, qubit=what.qubit, lost=reason)
+        if not reason:
+            return self._tell(seat, fabric.Arrived(at=at, link=what.link, qubit=what.qubit))
+        return self._tell(seat, fabric.Lost(at=at, link=what.link, qubit=what.qubit, reason=reason))
+
+
+def _described(step: Step) -> str:
+    """A step in a few characters, for the event log."""
+    if isinstance(step, Gate):
+        return f"{step.name} {' '.join(step.qubits)}"
+    qubits = getattr(step, "qubits", None) or (step.qubit,)  # type: ignore[union-attr]
+    return f"{step.__struct_config__.tag} {' '.join(qubits)}"

@@ -1,0 +1,55 @@
+"""The event log: JSON lines in virtual-time order, and the digest that says whether two runs were the same."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class EventLog:
+    """Lines of one window are collected, put in order of time, written and folded into the digest.
+
+    Nothing that depends on the wall clock may be written here.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = path.open("wb", buffering=1 << 16) if path is not None else None
+        self._encode = msgspec.json.Encoder(order="deterministic").encode
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._window: list[tuple[int, bytes]] = []
+        self.lines = 0
+
+    def write(self, at: int, kind: str, **details: Any) -> None:
+        """Add a line for the instant ``at`` (ps)."""
+        self._window.append((at, self._encode({"t_ps": at, "kind": kind, **details})))
+
+    def close_window(self) -> None:
+        """The window's lines are complete."""
+        if not self._window:
+            return
+        self._window.sort(key=lambda line: line[0])
+        text = b"".join([line + b"\n" for _, line in self._window])
+        self.lines += len(self._window)
+        self._window.clear()
+        self._hash.update(text)
+        if self._file is not None:
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Have the lines on disk."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """No more lines."""
+        self.close_window()
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def digest(self) -> str:
+        """Of all lines up to the last closed window: equal for equal runs."""
+        return self._hash.hexdigest()

@@ -1,0 +1,130 @@
+"""Heralded generation on one link: who asks at either end, one series of attempts at a time, one draw a series.
+
+Attempts start once both ends ask with the same purpose. The number of attempts is geometric, so one draw gives the
+moment of the herald; waiting has no memory, so a cancelled series leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from orchestrator.fabric.heralding import LinkModel, Outcome, draw_attempts, pick_outcome
+from orchestrator.fabric.streams import Stream
+from orchestrator.scenario import Link
+
+
+@dataclass(slots=True, frozen=True)
+class Ask:
+    """One end's wish for a pair."""
+
+    end: int
+    operation: int
+    qubit: str
+    purpose: str
+    at: int
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """Attempts under way, whose success is already drawn."""
+
+    asks: tuple[Ask, Ask]
+    pair_id: str
+    started_at: int
+    attempts: int
+    outcome: Outcome
+    emitted_at: tuple[int, int]
+    heralded_at: tuple[int, int]
+    free_at: int
+    """When the link can start the next series."""
+    cancelled: bool = False
+
+    @property
+    def decided_at(self) -> int:
+        """The first herald: from here on the pair exists and nothing can be cancelled."""
+        return min(self.heralded_at)
+
+
+@dataclass(slots=True)
+class LinkGeneration:
+    """The attempts of one link."""
+
+    name: str
+    link: Link
+    model: LinkModel
+    stream: Stream
+    asking: dict[str, tuple[deque[Ask], deque[Ask]]] = field(default_factory=dict)
+    matched: deque[tuple[Ask, Ask]] = field(default_factory=deque)
+    series: Series | None = None
+    free_at: int = 0
+    heralded: int = 0
+
+    def ask(self, ask: Ask) -> Series | None:
+        """An end asks; returns a series if one starts now."""
+        queues = self.asking.setdefault(ask.purpose, (deque(), deque()))
+        queues[ask.end].append(ask)
+        if queues[0] and queues[1]:
+            self.matched.append((queues[0].popleft(), queues[1].popleft()))
+        return self.start()
+
+    def start(self) -> Series | None:
+        """Start the next series if the link is idle and both ends want one."""
+        if self.series is not None or not self.matched:
+            return None
+        asks = self.matched.popleft()
+        model = self.model
+        started_at = max(self.free_at, asks[0].at, asks[1].at)
+        attempts = draw_attempts(model.success_probability, self.stream.uniform())
+        successful = started_at + (attempts - 1) * model.attempt_cycle_ps
+        emission, herald = model.emission_delay_ps, model.herald_delay_ps
+        self.series = Series(
+            asks=asks,
+            pair_id=f"{self.name}/{self.heralded}",
+            started_at=started_at,
+            attempts=attempts,
+            outcome=pick_outcome(model, self.stream.uniform()),
+            emitted_at=(successful + emission[0], successful + emission[1]),
+            heralded_at=(successful + herald[0], successful + herald[1]),
+            free_at=successful + model.attempt_cycle_ps,
+        )
+        return self.series
+
+    def succeeded(self, series: Series) -> Series | None:
+        """The series has its herald; returns the next one if one starts now."""
+        self.heralded += 1
+        self.free_at = series.free_at
+        self.series = None
+        return self.start()
+
+    def cancel(self, end: int, operation: int, at: int) -> tuple[str | None, Series | None]:
+        """An end no longer wants a pair.
+
+        Returns:
+            The qubit that is free again, or None where the pair already exists (its herald comes); and the next
+            series if one starts now.
+        """
+        for queues in self.asking.values():
+            for ask in queues[end]:
+                if ask.operation == operation:
+                    queues[end].remove(ask)
+                    return ask.qubit, None
+        for asks in self.matched:
+            if asks[end].operation == operation:
+                self.matched.remove(asks)
+                return asks[end].qubit, self._ask_again(asks[1 - end], at)
+        series = self.series
+        if series is not None and series.asks[end].operation == operation and at < series.decided_at:
+            series.cancelled = True
+            self.series = None
+            self.free_at = at
+            return series.asks[end].qubit, self._ask_again(series.asks[1 - end], at) or self.start()
+        return None, None
+
+    def _ask_again(self, ask: Ask, at: int) -> Series | None:
+        """The other end goes on asking, at the head of its queue."""
+        queues = self.asking[ask.purpose]
+        queues[ask.end].appendleft(Ask(ask.end, ask.operation, ask.qubit, ask.purpose, at))
+        if queues[0] and queues[1]:
+            self.matched.appendleft((queues[0].popleft(), queues[1].popleft()))
+        return self.start()

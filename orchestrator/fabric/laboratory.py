@@ -1,0 +1,292 @@
+"""Qubits as they truly are: who owns each, where it lies, how it has decayed; and what is done to it, with all noise.
+
+Ownership: a qubit has one owner. An operation that names another's, an ended or an unknown qubit is refused by name,
+before anything is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.fabric import gates, noise
+from orchestrator.fabric.registers import Registers, RegisterTooLarge
+from orchestrator.fabric.streams import Streams
+from orchestrator.hardware import Hardware, Memory
+from orchestrator.scenario import Transmission
+from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
+
+
+class OperationRefused(Exception):
+    """The fabric will not do an operation; nothing was changed."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class TrueQubit:
+    """A qubit in the fabric."""
+
+    name: str
+    owner: str
+    role: Role
+    memory: Memory
+    touched_ps: int
+    """Until when its decoherence has been applied."""
+    pair_id: str | None = None
+
+
+class Laboratory:
+    """All qubits of all nodes."""
+
+    REMEMBERED = 65536
+    """How many ended qubits are remembered for the sake of good errors."""
+
+    def __init__(self, hardware: dict[str, Hardware], *, streams: Streams, register_bytes: int) -> None:
+        self.registers = Registers(max_register_bytes=register_bytes)
+        self.qubits: dict[str, TrueQubit] = {}
+        self._hardware = hardware
+        self._streams = streams
+        self._ended: dict[str, str] = {}
+        self._occupied: dict[tuple[str, Role], int] = {}
+
+    def check(self, node: str, steps: Sequence[Step]) -> None:
+        """Follow a circuit of ``node`` without doing it.
+
+        Raises:
+            OperationRefused: a step names a qubit that ``node`` does not own then, or is not well formed.
+        """
+        prepared: set[str] = set()
+        ended: set[str] = set()
+        for position, step in enumerate(steps):
+            try:
+                if isinstance(step, Prepare):
+                    self._check_new(step.qubit, prepared)
+                    prepared.add(step.qubit)
+                    continue
+                names = (step.qubit,) if isinstance(step, Measure | Move | Discard) else step.qubits
+                for name in names:
+                    if name in ended:
+                        raise OperationRefused("gone", f"qubit {name} is measured or discarded by an earlier step")
+                    if name not in prepared:
+                        self.owned(node, name)
+                if len(set(names)) != len(names):
+                    raise OperationRefused("bad_request", f"names a qubit twice: {', '.join(names)}")
+                if isinstance(step, Gate):
+                    _check_arity(step, gates.gate(step.name, step.parameters))
+                elif isinstance(step, Unitary):
+                    gates.unitary_from_bytes(step.matrix, len(names))
+                elif isinstance(step, Measure):
+                    gates.axis(step.axis)
+                if isinstance(step, Measure | MeasureBell | Discard):
+                    ended.update(names)
+            except ValueError as error:
+                raise OperationRefused("bad_request", f"step {position}: {error}") from error
+            except OperationRefused as refusal:
+                raise OperationRefused(refusal.code, f"step {position}: {refusal.reason}") from refusal
+
+    def duration_s(self, node: str, step: Step) -> float:
+        """How long ``node`` takes for a step."""
+        hardware = self._hardware[node]
+        if isinstance(step, Gate | Unitary):
+            single = len(step.qubits) == 1
+            return hardware.single_qubit_gate_duration_s if single else hardware.two_qubit_gate_duration_s
+        if isinstance(step, Measure):
+            return hardware.measure_duration_s
+        if isinstance(step, MeasureBell):
+            gates_s = hardware.two_qubit_gate_duration_s + hardware.single_qubit_gate_duration_s
+            return gates_s + hardware.measure_duration_s
+        if isinstance(step, Prepare):
+            return hardware.initialise_duration_s
+        if isinstance(step, Move):
+            return hardware.move_duration_s
+        return 0.0
+
+    def do(self, node: str, step: Step, at: int) -> tuple[int, ...]:
+        """Complete a step at the instant ``at`` (ps); returns the bits that are read.
+
+        Raises:
+            OperationRefused: a qubit is not ``node``'s any more, or the register would grow too large.
+        """
+        try:
+            return self._do(node, step, at)
+        except RegisterTooLarge as error:
+            raise OperationRefused("limit", str(error)) from error
+
+    def _do(self, node: str, step: Step, at: int) -> tuple[int, ...]:
+        registers, hardware = self.registers, self._hardware[node]
+        if isinstance(step, Gate | Unitary):
+            self._present(node, step.qubits, at)
+            if isinstance(step, Gate):
+                matrix = gates.gate(step.name, step.parameters)
+            else:
+                matrix = gates.unitary_from_bytes(step.matrix, len(step.qubits))
+            registers.apply(matrix, step.qubits)
+            noise.after_gate(registers, hardware, step.qubits)
+            return ()
+        if isinstance(step, Measure):
+            self._present(node, (step.qubit,), at)
+            draw = self._streams.of("measure", node).uniform
+            bit = registers.measure(step.qubit, gates.axis(step.axis), draw())
+            self._end(step.qubit, "was measured", at)
+            return (noise.read_out(hardware, bit, draw()),)
+        if isinstance(step, MeasureBell):
+            first, second = step.qubits
+            self._present(node, step.qubits, at)
+            noise.after_gate(registers, hardware, step.qubits)
+            draw = self._streams.of("measure", node).uniform
+            x, z = registers.measure_bell(first, second, draw())
+            for name in step.qubits:
+                self._end(name, "was measured", at)
+            return (noise.read_out(hardware, x, draw()), noise.read_out(hardware, z, draw()))
+        if isinstance(step, Prepare):
+            self._check_new(step.qubit, set())
+            self.occupy(node, step.role)
+            registers.prepare(step.qubit)
+            noise.after_initialise(registers, hardware, step.qubit)
+            self.qubits[step.qubit] = TrueQubit(step.qubit, node, step.role, self._memory(node, step.role), at)
+        elif isinstance(step, Move):
+            (qubit,) = self._present(node, (step.qubit,), at)
+            if qubit.role != step.role:
+                self.occupy(node, step.role)
+                self.vacate(node, qubit.role)
+                qubit.role, qubit.memory = step.role, self._memory(node, step.role)
+            noise.after_move(registers, hardware, step.qubit)
+        else:
+            self.owned(node, step.qubit)
+            registers.discard(step.qubit)
+            self._end(step.qubit, "was discarded", at)
+        return ()
+
+    def owned(self, node: str, name: str) -> TrueQubit:
+        """The qubit, if ``node`` owns it.
+
+        Raises:
+            OperationRefused: it has ended, is another's, or never was.
+        """
+        qubit = self.qubits.get(name)
+        if qubit is None:
+            fate = self._ended.get(name, "does not exist")
+            raise OperationRefused("gone", f"qubit {name} {fate}")
+        if qubit.owner != node:
+            raise OperationRefused("not_yours", f"qubit {name} belongs to {qubit.owner}, not to {node}")
+        return qubit
+
+    def place_pair(
+        self,
+        names: tuple[str, str],
+        owners: tuple[str, str],
+        state: np.ndarray,
+        *,
+        since_ps: tuple[int, int],
+        pair: str,
+    ) -> None:
+        """Put a heralded pair into the communication slots that its ends had bound; each ages from its own instant."""
+        self.registers.insert(names, state)
+        for name, owner, since in zip(names, owners, since_ps, strict=True):
+            memory = self._memory(owner, "communication")
+            self.qubits[name] = TrueQubit(name, owner, "communication", memory, since, pair)
+
+    def depart(self, node: str, name: str, transmission: Transmission, at: int) -> TrueQubit:
+        """The qubit leaves ``node``'s slot for a fibre, where it belongs to nobody and does not decay in a memory.
+
+        Raises:
+            OperationRefused: ``node`` does not own it.
+        """
+        self.owned(node, name)
+        (qubit,) = self._present(node, (name,), at)
+        noise.transmit_noise(self.registers, transmission, name)
+        self.vacate(node, qubit.role)
+        qubit.owner = f"the fibre from {node}"
+        return qubit
+
+    def arrive(self, node: str, name: str, at: int) -> None:
+        """The qubit enters a communication slot of ``node``.
+
+        Raises:
+            OperationRefused: none is free.
+        """
+        self.occupy(node, "communication")
+        qubit = self.qubits[name]
+        qubit.owner, qubit.role, qubit.touched_ps = node, "communication", at
+        qubit.memory = self._memory(node, "communication")
+
+    def lose(self, name: str, at: int) -> None:
+        """A qubit in a fibre is lost."""
+        self.registers.discard(name)
+        del self.qubits[name]
+        self._remember(name, f"was lost in a fibre at {at / 1e12:.9g} s")
+
+    def replace_by_ground_state(self, name: str) -> None:
+        """The qubit was lost and nobody was told: what arrives is |0>."""
+        self.registers.discard(name)
+        self.registers.prepare(name)
+
+    def occupy(self, node: str, role: Role) -> None:
+        """Bind a slot.
+
+        Raises:
+            OperationRefused: none of that role is free.
+        """
+        occupied = self._occupied.get((node, role), 0)
+        slots = self._memory(node, role).slots
+        if occupied >= slots:
+            raise OperationRefused("no_slot", f"all {slots} {role} slots of {node} are occupied")
+        self._occupied[(node, role)] = occupied + 1
+
+    def vacate(self, node: str, role: Role) -> None:
+        """Free a slot."""
+        self._occupied[(node, role)] -= 1
+
+    def aged_state(self, names: Sequence[str], at: int) -> np.ndarray:
+        """The true state of ``names`` at ``at``, as a density matrix (2^n, 2^n) in their order; changes nothing.
+
+        Raises:
+            OperationRefused: one of them does not exist.
+        """
+        copy = Registers(max_register_bytes=1 << 62)
+        for name in names:
+            if name not in self.qubits:
+                raise OperationRefused("gone", f"qubit {name} {self._ended.get(name, 'does not exist')}")
+        copy.insert(tuple(names), self.registers.reduced(names))
+        for name in names:
+            qubit = self.qubits[name]
+            noise.age(copy, name, qubit.memory, max(0, at - qubit.touched_ps))
+        return copy.reduced(names)
+
+    def _present(self, node: str, names: Sequence[str], at: int) -> list[TrueQubit]:
+        """The qubits, owned and aged to ``at``."""
+        qubits = [self.owned(node, name) for name in names]
+        for qubit in qubits:
+            noise.age(self.registers, qubit.name, qubit.memory, at - qubit.touched_ps)
+            qubit.touched_ps = at
+        return qubits
+
+    def _end(self, name: str, how: str, at: int) -> None:
+        qubit = self.qubits.pop(name)
+        self.vacate(qubit.owner, qubit.role)
+        self._remember(name, f"{how} at {at / 1e12:.9g} s")
+
+    def _remember(self, name: str, fate: str) -> None:
+        self._ended[name] = fate
+        if len(self._ended) > self.REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+    def _check_new(self, name: str, prepared: set[str]) -> None:
+        if not name or name in prepared or name in self.qubits or name in self._ended:
+            raise OperationRefused("bad_request", f"cannot prepare a qubit named {name!r}: that name is used")
+
+    def _memory(self, node: str, role: Role) -> Memory:
+        hardware = self._hardware[node]
+        return hardware.communication if role == "communication" else hardware.storage
+
+
+def _check_arity(step: Gate, matrix: np.ndarray) -> None:
+    expected = matrix.shape[0].bit_length() - 1
+    if len(step.qubits) != expected:
+        raise ValueError(f"gate {step.name} acts on {expected} qubits, found {len(step.qubits)}")

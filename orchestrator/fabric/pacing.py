@@ -1,0 +1,65 @@
+"""Virtual time against the wall clock: when something is due, and how late it came."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+
+from orchestrator.control import Lateness
+from orchestrator.fabric.clock import PICOSECONDS
+
+BIN_EDGES_S = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0, float("inf"))
+MOST_SAMPLES = 1_000_000
+
+
+class Pace:
+    """``pace`` virtual seconds in each wall second, from ``start`` on; None leaps from event to event."""
+
+    def __init__(self, pace: float | None) -> None:
+        self.pace = pace
+        self._zero_s = 0.0
+        self._late: list[float] = []
+        self._bins: Counter[int] = Counter()
+
+    def start(self) -> None:
+        """Virtual time 0 is now."""
+        self._zero_s = time.monotonic()
+
+    @property
+    def wall_s(self) -> float:
+        """Wall seconds since the start."""
+        return time.monotonic() - self._zero_s
+
+    def until_due_s(self, at_ps: int) -> float:
+        """Wall seconds until virtual time ``at_ps``; negative if it has passed, 0 without a pace."""
+        if self.pace is None:
+            return 0.0
+        return at_ps / PICOSECONDS / self.pace - self.wall_s
+
+    def now_ps(self) -> int:
+        """The virtual time that the wall clock shows; 0 without a pace."""
+        return 0 if self.pace is None else int(self.wall_s * self.pace * PICOSECONDS)
+
+    def granted(self, at_ps: int) -> float:
+        """Note that the work of ``at_ps`` is granted now; returns how late that is, in wall seconds."""
+        if self.pace is None:
+            return 0.0
+        late = max(0.0, -self.until_due_s(at_ps))
+        if len(self._late) < MOST_SAMPLES:
+            self._late.append(late)
+        self._bins[bisect_left(BIN_EDGES_S, late)] += 1
+        return late
+
+    def lateness(self) -> Lateness:
+        """The whole run's lateness."""
+        if not self._late:
+            return Lateness()
+        late = sorted(self._late)
+        return Lateness(
+            grants=sum(self._bins.values()),
+            p50_s=late[len(late) // 2],
+            p99_s=late[min(len(late) - 1, len(late) * 99 // 100)],
+            max_s=late[-1],
+            histogram={f"{BIN_EDGES_S[index]:g}": self._bins[index] for index in sorted(self._bins)},
+        )

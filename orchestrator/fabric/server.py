@@ -1,0 +1,344 @@
+"""The fabric's process: its sockets, its pace and its watchdog around the engine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import zmq
+
+from orchestrator import control
+from orchestrator.fabric.clock import PICOSECONDS
+from orchestrator.fabric.engine import Engine
+from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.laboratory import OperationRefused
+from orchestrator.fabric.pacing import Pace
+from orchestrator.fabric.predictions import fidelity
+from orchestrator.fabric_configuration import FabricConfiguration
+from qnode.wire import fabric
+from qnode.wire.codec import WireError
+from qnode.wire.quantum import BELL_STATES
+from qnode.wire.version import VERSION
+
+PROBE_DEADLINE_S = 2.0
+"""How long nodes have to say what they are waiting for."""
+LINGER_MS = 500
+
+
+class RunFailed(Exception):
+    """The run cannot go on."""
+
+
+class Server:
+    """One fabric between nodes, supervisor and observers."""
+
+    def __init__(self, configuration: FabricConfiguration) -> None:
+        self._configuration = configuration
+        scenario = self._scenario = configuration.scenario
+        self._log = EventLog(Path(configuration.event_log))
+        self._engine = Engine(scenario, self._log)
+        self._pace = Pace(None if scenario.time.pace == "max" else float(scenario.time.pace))
+        stop = scenario.stop.at_s
+        self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
+        self._context = zmq.Context()
+        self._nodes = self._bind(zmq.ROUTER, configuration.nodes_endpoint)
+        self._control = self._bind(zmq.DEALER, configuration.control_endpoint)
+        self._observer = self._bind(zmq.ROUTER, configuration.observer_endpoint)
+        self._poller = zmq.Poller()
+        for socket in (self._nodes, self._control, self._observer):
+            self._poller.register(socket, zmq.POLLIN)
+        self._up: dict[str, int] = {}
+        self._started = False
+        self._stop_reason: str | None = None
+        self._granted_at_s = 0.0
+        self._probed: dict[str, tuple[str, ...]] | None = None
+        self._end_ps = 0
+
+    def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.set(zmq.LINGER, LINGER_MS)
+        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, 0)
+        socket.bind(endpoint)
+        return socket
+
+    def run(self) -> None:
+        """Serve until the run is over; then tell nodes and supervisor how it ended."""
+        error = ""
+        try:
+            self._until_started()
+            reason = self._until_over()
+        except RunFailed as failure:
+            reason = error = str(failure)
+        self._finish(reason, error)
+        for socket in (self._nodes, self._control, self._observer):
+            socket.close()
+        self._context.term()
+
+    def _until_started(self) -> None:
+        """Nothing happens before the supervisor says so; it watches the start with its own deadline."""
+        while not self._started and self._stop_reason is None:
+            self._serve(None)
+        self._pace.start()
+        self._engine.begin()
+
+    def _until_over(self) -> str:
+        """Round after round; returns why the run is over."""
+        engine = self._engine
+        while self._stop_reason is None:
+            if not engine.idle:
+                self._watch()
+                continue
+            due = engine.next_time()
+            over = self._over(due)
+            if over is not None:
+                return over
+            if due is None:
+                self._serve(None)
+                continue
+            wait_s = self._pace.until_due_s(due)
+            if wait_s > 0:
+                self._serve(wait_s)
+                continue
+            self._grant(due)
+        return self._stop_reason
+
+    def _grant(self, due: int) -> None:
+        late_s = self._pace.granted(due)
+        time_rules = self._scenario.time
+        if time_rules.strict and late_s > time_rules.strict_tolerance_s:
+            raise RunFailed(
+                f"strict: the work of virtual time {due / PICOSECONDS:.9g} s came {late_s:.4g} s late, at most "
+                f"{time_rules.strict_tolerance_s:g} s is allowed; lower the pace or raise time.strict_tolerance_s"
+            )
+        send, encode = self._nodes.send_multipart, fabric.to_node.encode
+        for name, grant in self._engine.round().items():
+            send((name.encode(), encode(grant)))
+        self._granted_at_s = time.monotonic()
+        if late_s == 0.0 and self._pace.pace is not None:
+            self._serve(0.0)
+
+    def _over(self, due: int | None) -> str | None:
+        """Whether nothing more is to come, and why."""
+        engine = self._engine
+        if self._stop_ps is not None and due is not None and due > self._stop_ps:
+            wait_s = self._pace.until_due_s(self._stop_ps)
+            if wait_s > 0:
+                self._serve(wait_s)
+                return None
+            self._end_ps = self._stop_ps
+            return f"virtual time {self._stop_ps / PICOSECONDS:g} s was reached"
+        if self._configuration.serves_until_stopped or not engine.settled:
+            return None
+        if self._scenario.applications and engine.applications == 0:
+            return "every application has ended"
+        if due is None:
+            if engine.applications == 0:
+                return "nothing is left to happen"
+            waits = self._probe([seat.name for seat in engine.seats.values() if seat.applications])
+            lines = [f"{node}: {line}" for node, answer in waits.items() for line in answer]
+            raise RunFailed(
+                f"deadlock at virtual time {engine.agenda.now_ps / PICOSECONDS:.9g} s: nothing is left to happen, but "
+                + ("; ".join(lines) or "applications are still attached")
+            )
+        return None
+
+    def _watch(self) -> None:
+        """Wait for the holders of grants, but not for ever."""
+        limit_s = self._scenario.time.stall_after_s
+        remaining_s = self._granted_at_s + limit_s - time.monotonic()
+        if remaining_s > 0:
+            self._serve(remaining_s)
+            return
+        holders = self._engine.holders
+        answers = self._probe(holders)
+        if self._engine.idle:
+            return
+        descriptions = []
+        for node in self._engine.holders:
+            if node in answers:
+                waited = "; ".join(answers[node]) or "nothing in particular"
+                descriptions.append(f"node {node} waits for {waited}")
+            else:
+                descriptions.append(f"node {node} (process {self._up[node]}) does not answer")
+        story = (
+            f"at virtual time {self._engine.agenda.now_ps / PICOSECONDS:.9g} s a grant was held for {limit_s:g} s: "
+            + ", ".join(descriptions)
+        )
+        if self._pace.pace is None:
+            raise RunFailed(f"{story}; raise time.stall_after_s if that is meant")
+        for node in self._engine.holders:
+            self._engine.outside.append(f"{node}: declared failed, {story}")
+            self._engine.give_up(node)
+            self._tell(node, fabric.Halt(reason=f"declared failed: {story}"))
+
+    def _probe(self, nodes: list[str]) -> dict[str, tuple[str, ...]]:
+        """What each node waits for; one that does not answer within the deadline is missing."""
+        self._probed = {}
+        for node in nodes:
+            self._tell(node, fabric.Probe())
+        deadline = time.monotonic() + PROBE_DEADLINE_S
+        while len(self._probed) < len(nodes) and (remaining := deadline - time.monotonic()) > 0:
+            self._serve(remaining)
+        answers, self._probed = self._probed, None
+        return answers
+
+    def _serve(self, timeout_s: float | None) -> None:
+        """Take in every frame that is there, waiting for the first at most ``timeout_s`` (None: until one comes)."""
+        if timeout_s is None:
+            timeout_ms = None
+        elif timeout_s < 0.001:
+            timeout_ms = 0
+        else:
+            timeout_ms = int(timeout_s * 1000)
+        ready = self._poller.poll(timeout_ms)
+        if not ready and timeout_s is not None and 0 < timeout_s < 0.001:
+            time.sleep(timeout_s)  # the rest of a wait for the wall clock, finer than a poll can be
+            return
+        for socket, _ in ready:
+            if socket is self._nodes:
+                self._from_nodes()
+            elif socket is self._control:
+                self._from_supervisor()
+            else:
+                self._from_observers()
+
+    def _from_nodes(self) -> None:
+        receive, decode = self._nodes.recv_multipart, fabric.to_fabric.decode
+        while True:
+            try:
+                frames = receive(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            identity = frames[0]
+            name = identity.decode(errors="replace")
+            try:
+                if len(frames) != 2:
+                    raise WireError(f"a message of {len(frames) - 1} frames, expected one")
+                message = decode(frames[1])
+            except WireError as error:
+                self._complain(identity, f"frame from {name!r} refused: {error}")
+                continue
+            self._from_node(identity, name, message)
+
+    def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric) -> None:
+        if isinstance(message, fabric.Hello):
+            self._hello(identity, name, message)
+        elif name not in self._up:
+            self._complain(identity, f"frame from {name!r} refused: it has not said hello")
+        elif isinstance(message, fabric.Block):
+            try:
+                self._engine.block(name, message)
+            except ValueError as error:
+                raise RunFailed(f"protocol broken: {error}") from error
+        elif isinstance(message, fabric.Interrupt):
+            self._engine.interrupt(name, message.reason, now=self._pace.now_ps())
+        elif self._probed is not None:
+            self._probed[name] = message.waits
+
+    def _hello(self, identity: bytes, name: str, hello: fabric.Hello) -> None:
+        if hello.version != VERSION:
+            self._complain(identity, f"{name!r} speaks version {hello.version} of the wire, this fabric {VERSION}")
+        elif hello.node != name or name not in self._engine.seats:
+            self._complain(identity, f"no node {hello.node!r} is expected under the identity {name!r}")
+        elif name in self._up:
+            self._complain(identity, f"node {name!r} has already said hello")
+        else:
+            self._up[name] = hello.process_id
+            if len(self._up) == len(self._engine.seats):
+                self._control.send(control.from_fabric.encode(control.Ready()))
+
+    def _complain(self, identity: bytes, reason: str) -> None:
+        """Tell a peer that broke the protocol, and the process log; nothing else changes."""
+        print(reason, file=sys.stderr, flush=True)
+        if identity.decode(errors="replace") not in self._up:
+            self._nodes.send_multipart((identity, fabric.to_node.encode(fabric.Halt(reason=reason))))
+
+    def _tell(self, node: str, message: fabric.ToNode) -> None:
+        self._nodes.send_multipart((node.encode(), fabric.to_node.encode(message)))
+
+    def _from_supervisor(self) -> None:
+        message = control.to_fabric.decode(self._control.recv())
+        if isinstance(message, control.Start):
+            self._started = True
+        elif isinstance(message, control.Stop):
+            self._stop_reason = message.reason
+        elif isinstance(message, control.ApplicationDied):
+            self._tell(message.node, fabric.ApplicationEnded(application=message.application, status=message.status))
+        elif isinstance(message, control.NodeDied):
+            raise RunFailed(
+                f"node {message.node} died ({message.status}) at virtual time "
+                f"{self._engine.agenda.now_ps / PICOSECONDS:.9g} s"
+            )
+        else:
+            status = control.Status(
+                now_ps=max(self._engine.agenda.now_ps, self._pace.now_ps() if self._started else 0),
+                pairs=sum(link.heralded for link in self._engine.links.values()),
+                applications=self._engine.applications,
+                nodes_up=len(self._up),
+            )
+            self._control.send(control.from_fabric.encode(status))
+
+    def _from_observers(self) -> None:
+        identity, *frames = self._observer.recv_multipart()
+        now = self._engine.agenda.now_ps
+        try:
+            if len(frames) != 1:
+                raise WireError(f"a message of {len(frames)} frames, expected one")
+            view = self._observe(control.observations.decode(frames[0]), now)
+        except (WireError, OperationRefused) as error:
+            view = control.OracleView(now_ps=now, error=str(error))
+        self._observer.send_multipart((identity, control.oracle_views.encode(view)))
+
+    def _observe(self, question: control.Observation, now: int) -> control.OracleView:
+        laboratory = self._engine.laboratory
+        if isinstance(question, control.AskCensus):
+            qubits = tuple(laboratory.qubits)
+            owners = tuple(qubit.owner for qubit in laboratory.qubits.values())
+            return control.OracleView(now_ps=now, qubits=qubits, owners=owners)
+        names = question.qubits if isinstance(question, control.AskState) else self._halves(question.pair_id)
+        state = laboratory.aged_state(names, now)
+        fidelities = {}
+        if len(names) == 2:
+            fidelities = {name: fidelity(state, bell_index=index) for index, name in enumerate(BELL_STATES)}
+        return control.OracleView(
+            now_ps=now,
+            qubits=tuple(names),
+            owners=tuple(laboratory.qubits[name].owner for name in names),
+            dimension=state.shape[0],
+            state=np.ascontiguousarray(state).tobytes(),
+            bell_fidelities=fidelities,
+        )
+
+    def _halves(self, pair_id: str) -> tuple[str, ...]:
+        known = self._engine.pairs.get(pair_id)
+        if known is None:
+            raise OperationRefused("gone", f"no unused pair {pair_id}")
+        return known[1]
+
+    def _finish(self, reason: str, error: str) -> None:
+        """Close the log, end the nodes, report."""
+        engine = self._engine
+        wall_s = self._pace.wall_s if self._started else 0.0
+        self._log.close()
+        for node in self._up:
+            self._tell(node, fabric.Halt(reason=reason))
+        states = {}
+        for link, use in engine.uses.items():
+            if use.pairs:
+                mean = use.state_sum / use.pairs
+                states[link] = (use.pairs, [[(value.real, value.imag) for value in row] for row in mean.tolist()])
+        finished = control.Finished(
+            reason=reason,
+            error=error,
+            now_ps=self._end_ps or engine.agenda.now_ps,
+            wall_s=wall_s,
+            digest=self._log.digest,
+            log_lines=self._log.lines,
+            outside=tuple(engine.outside[:100]),
+            lateness=self._pace.lateness(),
+            mean_states=states,
+        )
+        self._control.send(control.from_fabric.encode(finished))

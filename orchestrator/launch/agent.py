@@ -1,0 +1,224 @@
+"""The agent of one host: a warm fork-server. It forks nodes, the fabric and applications, reaps them, and outlives
+its supervisor by just long enough to leave nothing behind.
+
+Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY``, with FD one end of a packet socket. It is single
+threaded and opens no ZeroMQ context, so that forking is safe; its children have what it imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from setproctitle import setproctitle
+
+import orchestrator.fabric.__main__ as fabric_main
+import qnode.__main__ as node_main
+from orchestrator.launch import protocol
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class Agent:
+    """All processes of one testbed on this host."""
+
+    def __init__(self, supervisor: socket.socket, socket_directory: Path) -> None:
+        self._supervisor = supervisor
+        self._socket_directory = socket_directory
+        self._children: dict[int, str] = {}
+        self._names: dict[str, int] = {}
+        self._peers: dict[int, tuple[str, ...]] = {}
+        self._wakeup, self._wakeup_writer = socket.socketpair()
+        for end in (self._wakeup, self._wakeup_writer):
+            end.setblocking(False)
+
+    def run(self) -> None:
+        """Serve until told to shut down, or until the supervisor is gone."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        gc.collect()
+        gc.freeze()
+        self._tell(protocol.AgentUp())
+        poll = select.poll()
+        poll.register(self._supervisor, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        grace_s = 0.0
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._wakeup.fileno() in ready:
+                self._wakeup.recv(4096)
+                self._reap()
+            if self._supervisor.fileno() in ready:
+                packet = self._supervisor.recv(protocol.LARGEST_PACKET_BYTES)
+                message = protocol.to_agent.decode(packet) if packet else None
+                if message is None or isinstance(message, protocol.Shutdown):
+                    grace_s = message.grace_s if message is not None else 0.0
+                    break
+                self._do(message)
+        self._end_all(grace_s)
+        shutil.rmtree(self._socket_directory, ignore_errors=True)
+
+    def _do(self, message: protocol.ToAgent) -> None:
+        if isinstance(message, protocol.StartNode):
+            configuration = msgspec.structs.replace(message.configuration, peers=self._peers.get(message.peer_group, ()))
+            name = f"node {configuration.name}"
+            self._fork(name, message.log, lambda: node_main.serve(configuration))
+        elif isinstance(message, protocol.Peers):
+            self._peers[message.group] = self._peers.get(message.group, ()) + message.names
+        elif isinstance(message, protocol.StartFabric):
+            path = Path(message.configuration)
+            self._fork("fabric", message.log, lambda: fabric_main.serve(path))
+        elif isinstance(message, protocol.StartCommand):
+            self._fork(message.name, message.log, lambda: _execute(message))
+        elif isinstance(message, protocol.Signal):
+            process_id = self._names.get(message.name)
+            if process_id is not None:
+                _signal_group(process_id, message.number)
+
+    def _fork(self, name: str, log: str, work: Callable[[], None]) -> None:
+        try:
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            self._tell(protocol.NotStarted(name=name, reason=f"its log cannot be opened: {error}"))
+            return
+        try:
+            process_id = os.fork()
+        except OSError as error:
+            os.close(descriptor)
+            self._tell(protocol.NotStarted(name=name, reason=f"fork failed: {error}; raise the limit of processes"))
+            return
+        if process_id == 0:
+            self._be_child(descriptor, work)
+        os.close(descriptor)
+        self._children[process_id] = name
+        self._names[name] = process_id
+        self._tell(protocol.Started(name=name, process_id=process_id))
+
+    def _be_child(self, log: int, work: Callable[[], None]) -> NoReturn:
+        """In the new process: own session, dies with the agent, output into its log."""
+        code = 1
+        try:
+            os.setsid()
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            for descriptor in (null, log):
+                os.close(descriptor)
+            for end in (self._wakeup, self._wakeup_writer, self._supervisor):
+                end.close()
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - the process boundary: the whole story goes into the process's log
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                process_id, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if process_id == 0:
+                return
+            name = self._children.pop(process_id, None)
+            if name is not None:
+                if self._names.get(name) == process_id:
+                    del self._names[name]
+                code = os.waitstatus_to_exitcode(status)
+                self._tell(protocol.Ended(name=name, process_id=process_id, code=code))
+
+    def _tell(self, message: protocol.FromAgent) -> None:
+        try:
+            self._supervisor.send(protocol.from_agent.encode(message))
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the supervisor is gone; the loop sees its end of file next
+
+    def _end_all(self, grace_s: float) -> None:
+        """SIGTERM, the grace, SIGKILL, and whatever they had forked; all reaped."""
+        if grace_s > 0:
+            for process_id in list(self._children):
+                _signal_group(process_id, signal.SIGTERM)
+            deadline = time.monotonic() + grace_s
+            poll = select.poll()
+            poll.register(self._wakeup, select.POLLIN)
+            self._reap()
+            while self._children and (remaining_s := deadline - time.monotonic()) > 0:
+                if poll.poll(remaining_s * 1000):
+                    self._wakeup.recv(4096)
+                self._reap()
+        for process_id in list(self._children):
+            _signal_group(process_id, signal.SIGKILL)
+        while True:
+            for process_id in _children_of(os.getpid()):
+                _signal_group(process_id, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+
+def _execute(message: protocol.StartCommand) -> NoReturn:
+    """Become the program."""
+    setproctitle(f"qloom: {message.name}")
+    os.chdir(message.directory)
+    os.execvpe(message.command[0], message.command, message.environment)
+
+
+def _signal_group(process_id: int, number: int) -> None:
+    """Signal a process and all of its group; one that is gone is no error."""
+    for send in (os.killpg, os.kill):
+        try:
+            send(process_id, number)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _children_of(parent: int) -> list[int]:
+    """The living or zombie children of a process, adopted ones included."""
+    children = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended while we looked
+        if int(fields[1]) == parent:
+            children.append(int(status.parent.name))
+    return children
+
+
+def main() -> None:
+    """Take the supervisor's socket and serve."""
+    setproctitle("qloom: agent")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    supervisor = socket.socket(fileno=int(sys.argv[1]))
+    supervisor.setblocking(True)
+    Agent(supervisor, Path(sys.argv[2])).run()
+
+
+if __name__ == "__main__":
+    main()

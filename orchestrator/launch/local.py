@@ -1,0 +1,103 @@
+"""The local engine: starts an agent on this machine and talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.launch import protocol
+
+AGENT_DEADLINE_S = 30.0
+KILL_DEADLINE_S = 10.0
+
+
+class LaunchError(Exception):
+    """A process could not be started, or ended before it was ready."""
+
+
+class LocalAgent:
+    """The agent process of this machine, seen from its supervisor."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self._process = process
+        self._channel = channel
+
+    @classmethod
+    async def start(cls, socket_directory: Path, log: Path) -> LocalAgent:
+        """Start an agent and wait until it can fork.
+
+        Raises:
+            LaunchError: it did not come up.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with log.open("wb") as output, theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.launch.agent", str(theirs.fileno()), str(socket_directory)],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        agent = cls(process, ours)
+        try:
+            async with asyncio.timeout(AGENT_DEADLINE_S):
+                first = await agent.receive()
+        except TimeoutError:
+            first = None
+        if not isinstance(first, protocol.AgentUp):
+            await agent.wait_gone(0.0)
+            raise LaunchError(f"the agent did not come up within {AGENT_DEADLINE_S:g} s; its log: {log}")
+        return agent
+
+    @property
+    def process_id(self) -> int:
+        """The agent's."""
+        return self._process.pid
+
+    async def send(self, message: protocol.ToAgent) -> None:
+        """Tell the agent something.
+
+        Raises:
+            LaunchError: it is gone.
+        """
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._channel, protocol.to_agent.encode(message))
+        except OSError as error:
+            raise LaunchError(f"the agent (process {self._process.pid}) is gone: {error}") from error
+
+    async def receive(self) -> protocol.FromAgent | None:
+        """The agent's next message; None when it is gone."""
+        try:
+            packet = await asyncio.get_running_loop().sock_recv(self._channel, protocol.LARGEST_PACKET_BYTES)
+        except OSError:
+            return None
+        return protocol.from_agent.decode(packet) if packet else None
+
+    async def send_shutdown(self, *, grace_s: float) -> None:
+        """Tell the agent to end every process and itself; it closes the channel when it is done."""
+        with contextlib.suppress(LaunchError):
+            await self.send(protocol.Shutdown(grace_s=grace_s))
+
+    async def wait_gone(self, grace_s: float) -> None:
+        """Wait for the agent's end; when this returns, all of its processes are reaped."""
+        self._channel.close()
+        try:
+            await asyncio.to_thread(self._process.wait, grace_s + KILL_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGKILL)
+            await asyncio.to_thread(self._process.wait, KILL_DEADLINE_S)
+
+    def end_orphans(self, process_ids: list[int]) -> None:
+        """After the agent died: end the groups of its children, whose leaders died with it."""
+        for process_id in process_ids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process_id, signal.SIGKILL)
+

@@ -1,0 +1,88 @@
+"""Supervisor and agent: what to start on a host, and what became of it. One message a packet."""
+
+from __future__ import annotations
+
+from qnode.config import NodeConfiguration
+from qnode.wire.codec import Codec, Message
+
+LARGEST_PACKET_BYTES = 192 * 1024
+
+
+class StartNode(Message, frozen=True, kw_only=True, tag="start_node"):
+    """Fork a node, whose peers are those of an earlier ``Peers`` group."""
+
+    peer_group: int
+    configuration: NodeConfiguration
+    log: str
+
+
+class Peers(Message, frozen=True, kw_only=True, tag="peers"):
+    """More names of a group of nodes that classical messages can pass between (sent in parts)."""
+
+    group: int
+    names: tuple[str, ...]
+
+
+class StartFabric(Message, frozen=True, kw_only=True, tag="start_fabric"):
+    """Fork the fabric."""
+
+    configuration: str
+    log: str
+
+
+class StartCommand(Message, frozen=True, kw_only=True, tag="start_command"):
+    """Run a program in a session of its own."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    directory: str
+    log: str
+
+
+class Signal(Message, frozen=True, kw_only=True, tag="signal"):
+    """Send a signal to a process and its group."""
+
+    name: str
+    number: int
+
+
+class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
+    """End everything: SIGTERM, after the grace SIGKILL, reap, remove the sockets, exit."""
+
+    grace_s: float
+
+
+ToAgent = StartNode | Peers | StartFabric | StartCommand | Signal | Shutdown
+
+
+class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):
+    """The agent is ready to start processes."""
+
+
+class Started(Message, frozen=True, kw_only=True, tag="started"):
+    """A process is running."""
+
+    name: str
+    process_id: int
+
+
+class NotStarted(Message, frozen=True, kw_only=True, tag="not_started"):
+    """A process could not be started."""
+
+    name: str
+    reason: str
+
+
+class Ended(Message, frozen=True, kw_only=True, tag="ended"):
+    """A process has ended, with an exit code or by a signal (then negative)."""
+
+    name: str
+    process_id: int
+    code: int
+
+
+FromAgent = AgentUp | Started | NotStarted | Ended
+
+to_agent: Codec[ToAgent] = Codec(ToAgent, maximum_bytes=LARGEST_PACKET_BYTES)
+from_agent: Codec[FromAgent] = Codec(FromAgent, maximum_bytes=LARGEST_PACKET_BYTES)

@@ -1,0 +1,97 @@
+"""Checks that the names in a scenario refer to something, and that what must be single is single."""
+
+from __future__ import annotations
+
+from orchestrator.document import Problem, Tree, joined
+from orchestrator.scenario_check import nearest
+
+
+def check_references(tree: Tree, *, problems: list[Problem]) -> None:
+    """Adds to ``problems`` what is wrong between the sections of a document whose hardware is written out.
+
+    Parts that are malformed by themselves are passed over: they have been reported.
+    """
+    _References(tree, problems).run()
+
+
+class _References:
+    def __init__(self, tree: Tree, problems: list[Problem]) -> None:
+        self._root = tree
+        self._problems = problems
+        self._nodes = _members(tree, "nodes")
+
+    def run(self) -> None:
+        """Every check between sections."""
+        self._links()
+        for name, link in _members(self._root, "classical_links").items():
+            self._ends(link, path=joined(joined("classical_links", name), "ends"))
+        for index, application in enumerate(_items(self._root, "applications")):
+            node = _text(application, "node")
+            if node is not None and node.value not in self._nodes:
+                self._dangling(node, path=f"applications[{index}].node")
+        self._unique("applications")
+        self._unique("expectations")
+
+    def _links(self) -> None:
+        by_ends: dict[frozenset[str], str] = {}
+        for name, link in _members(self._root, "links").items():
+            path = joined(joined("links", name), "ends")
+            ends = self._ends(link, path=path)
+            for index, end in enumerate(ends):
+                slots = _communication_slots(self._nodes[end])
+                if slots == 0:
+                    message = f"expected a node with a communication slot, found {end!r} with none"
+                    self._report(joined(path, index), link.line, message)
+            if len(set(ends)) == 2:
+                first = by_ends.setdefault(frozenset(ends), name)
+                if first != name:
+                    message = f"expected one quantum link between two nodes, found {first!r} between the same"
+                    self._report(path, link.line, message)
+
+    def _ends(self, link: Tree, *, path: str) -> list[str]:
+        """The ends that are nodes; a name that is not is reported."""
+        members = link.value if isinstance(link.value, dict) else {}
+        ends = members["ends"].value if "ends" in members else None
+        found = []
+        for index, end in enumerate(ends) if isinstance(ends, list) else ():
+            if isinstance(end.value, str) and end.value in self._nodes:
+                found.append(end.value)
+            elif isinstance(end.value, str):
+                self._dangling(Tree(end.value, end.line or link.line), path=joined(path, index))
+        return found
+
+    def _unique(self, section: str) -> None:
+        first: dict[object, int] = {}
+        for index, item in enumerate(_items(self._root, section)):
+            name = _text(item, "name")
+            if name is not None and first.setdefault(name.value, index) != index:
+                message = f"expected a new name, found {name.value!r} of {section}[{first[name.value]}] again"
+                self._report(f"{section}[{index}].name", name.line, message)
+
+    def _dangling(self, name: Tree, *, path: str) -> None:
+        message = f"expected the name of a node, found {name.value!r}{nearest(str(name.value), self._nodes)}"
+        self._report(path, name.line, message)
+
+    def _report(self, path: str, line: int | None, message: str) -> None:
+        self._problems.append(Problem(path=path, line=line, message=message))
+
+
+def _members(tree: Tree, key: str) -> dict[str, Tree]:
+    section = tree.value.get(key) if isinstance(tree.value, dict) else None
+    return section.value if section is not None and isinstance(section.value, dict) else {}
+
+
+def _items(tree: Tree, key: str) -> list[Tree]:
+    section = tree.value.get(key) if isinstance(tree.value, dict) else None
+    return section.value if section is not None and isinstance(section.value, list) else []
+
+
+def _text(tree: Tree, key: str) -> Tree | None:
+    member = tree.value.get(key) if isinstance(tree.value, dict) else None
+    return member if member is not None and isinstance(member.value, str) else None
+
+
+def _communication_slots(node: Tree) -> object:
+    hardware = _members(node, "hardware")
+    slots = _members(Tree(hardware), "communication").get("slots")
+    return None if slots is None else slots.value

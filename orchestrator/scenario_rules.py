@@ -1,0 +1,109 @@
+"""What the types of a scenario cannot say: rules between the fields of a section, and between sections."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from orchestrator import scenario
+from orchestrator.hardware import Memory
+
+Broken = Iterator[tuple[str, str]]
+"""Pairs of the field to blame (empty: the section) and what was expected and found."""
+
+_ROUNDING = 1e-9
+
+
+def broken_rules(section: type[msgspec.Struct], fields: Mapping[str, object]) -> Broken:
+    """The rules of a section that its fields break.
+
+    ``fields`` holds those that are sound by themselves; a rule about any other is passed over, so that one
+    mistake is reported once.
+    """
+    rule = _RULES.get(section)
+    return rule(fields) if rule else iter(())
+
+
+def _memory(fields: Mapping[str, object]) -> Broken:
+    t1_s, t2_s = _number(fields, "t1_s"), _number(fields, "t2_s")
+    if t1_s is not None and t2_s is not None and t2_s > 99 * t1_s * (1 + _ROUNDING):
+        yield "t2_s", f"expected at most twice t1_s ({2 * t1_s}), found {t2_s}"
+
+
+def _link(fields: Mapping[str, object]) -> Broken:
+    yield from _two_ends(fields)
+    length_km, midpoint_km = _number(fields, "length_km"), _number(fields, "midpoint_km")
+    if length_km is not None and midpoint_km is not None and midpoint_km > length_km:
+        yield "midpoint_km", f"expected at most length_km ({length_km}), found {midpoint_km}"
+    heralding = fields.get("heralding")
+    if length_km == 0 and "heralding" in fields:
+        given = heralding if isinstance(heralding, dict) else {"scheme": "source"}
+        takes_time = "attempt_cycle_s" if given["scheme"] == "source" else "attempt_overhead_s"
+        if not given.get(takes_time):
+            message = f"expected {takes_time} above 0 on a link of length 0, where an attempt would take no time"
+            yield "heralding", message
+
+
+def _transmission(fields: Mapping[str, object]) -> Broken:
+    probabilities = fields.get("pauli_probabilities")
+    if isinstance(probabilities, (list, tuple)) and math.fsum(probabilities) > 1 + _ROUNDING:
+        yield "pauli_probabilities", f"expected a sum of at most 1, found {math.fsum(probabilities)}"
+
+
+def _classical_link(fields: Mapping[str, object]) -> Broken:
+    yield from _two_ends(fields)
+    if "length_km" in fields and "latency_s" in fields:
+        given = [name for name in ("length_km", "latency_s") if fields[name] is not None]
+        if len(given) != 1:
+            yield "", f"expected exactly one of length_km and latency_s, found {'both' if given else 'neither'}"
+
+
+def _two_ends(fields: Mapping[str, object]) -> Broken:
+    ends = fields.get("ends")
+    if isinstance(ends, (list, tuple)) and ends[0] == ends[1]:
+        yield "ends", f"expected two different nodes, found {ends[0]!r} twice"
+
+
+def _application(fields: Mapping[str, object]) -> Broken:
+    command, environment = fields.get("command"), fields.get("environment")
+    if isinstance(command, list):
+        if not command[0].strip():
+            yield "command", "expected the name of a program first, found empty text"
+        if any("\0" in argument for argument in command):
+            yield "command", "expected text that a command line can hold, found a NUL character"
+    for name, value in environment.items() if isinstance(environment, dict) else ():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            yield "environment", f"expected the name of a variable (A-Z a-z 0-9 _), found {name!r}"
+        if "\0" in value:
+            yield "environment", f"expected text that a variable can hold, found a NUL character in {name!r}"
+
+
+def _expectation(fields: Mapping[str, object]) -> Broken:
+    bounds = ("at_least", "at_most", "agrees_with")
+    if all(name in fields and fields[name] is None for name in bounds):
+        yield "", f"expected at least one of {', '.join(bounds)}, found none"
+    low, high = _number(fields, "at_least"), _number(fields, "at_most")
+    if low is not None and high is not None and low > high:
+        yield "at_most", f"expected at least at_least ({low}), found {high}"
+    for name in ("value", "agrees_with"):
+        path = fields.get(name)
+        if isinstance(path, str) and not re.fullmatch(r"[^\s.]+(\.[^\s.]+)+", path):
+            yield name, f"expected a path in the report such as 'links.alice-bob.pairs', found {path!r}"
+
+
+def _number(fields: Mapping[str, object], name: str) -> float | None:
+    value = fields.get(name)
+    return value if isinstance(value, (int, float)) else None
+
+
+_RULES = {
+    Memory: _memory,
+    scenario.Link: _link,
+    scenario.Transmission: _transmission,
+    scenario.ClassicalLink: _classical_link,
+    scenario.Application: _application,
+    scenario.Expectation: _expectation,
+}

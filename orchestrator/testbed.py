@@ -1,0 +1,360 @@
+"""A testbed: its processes up, its applications run, everything down again, as an asynchronous context manager."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+import zmq
+import zmq.asyncio
+
+from orchestrator import control
+from orchestrator.deployment import node_configurations, peer_groups
+from orchestrator.fabric_configuration import FabricConfiguration
+from orchestrator.launch import protocol
+from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.run_directory import SocketDirectory, TestbedRecord
+from orchestrator.scenario import Application, Scenario
+
+T = TypeVar("T")
+
+READY_DEADLINE_S = 60.0
+READY_DEADLINE_PER_NODE_S = 0.2
+STOP_DEADLINE_S = 10.0
+GRACE_S = 2.0
+"""How long processes have between SIGTERM and SIGKILL."""
+STOPPED_APPLICATIONS_DEADLINE_S = 5.0
+NAMES_PER_PACKET = 1000
+
+
+class TestbedError(Exception):
+    """The testbed failed: a process died, or did not come up."""
+
+    __test__ = False
+
+
+@dataclass(slots=True)
+class RunningProcess:
+    """One process of a testbed."""
+
+    name: str
+    process_id: int
+    log: Path
+    code: int | None = None
+    """Exit code; negative for a signal; None while it runs."""
+
+    @property
+    def status(self) -> str:
+        """In words."""
+        if self.code is None:
+            return "running"
+        if self.code < 0:
+            return f"killed by {signal.Signals(-self.code).name}"
+        return f"exit code {self.code}"
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """How a run ended."""
+
+    finished: control.Finished
+    processes: list[RunningProcess]
+    applications: dict[str, RunningProcess]
+
+
+@dataclass(slots=True, eq=False)
+class Testbed:
+    """One scenario, up on this machine.
+
+    ``async with Testbed(...) as testbed`` brings it up and takes it down whatever happens.
+    """
+
+    __test__ = False
+
+    scenario: Scenario
+    directory: Path
+    """Where the applications' commands are run: the scenario file's directory."""
+    run_directory: Path
+    serves_until_stopped: bool = False
+    shake_s: float = 0.0
+    processes: dict[str, RunningProcess] = field(default_factory=dict)
+    _sockets: SocketDirectory = field(init=False)
+    _agent: LocalAgent = field(init=False)
+    _context: zmq.asyncio.Context = field(init=False)
+    _control: zmq.asyncio.Socket = field(init=False)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _ready: asyncio.Future[None] = field(init=False)
+    _finished: asyncio.Future[control.Finished] = field(init=False)
+    _failed: asyncio.Future[str] = field(init=False)
+    _changed: asyncio.Event = field(init=False)
+    _started_at: str = ""
+    status: control.Status | None = None
+
+    async def __aenter__(self) -> Testbed:
+        loop = asyncio.get_running_loop()
+        self._ready, self._finished, self._failed = loop.create_future(), loop.create_future(), loop.create_future()
+        self._changed = asyncio.Event()
+        self._started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self._sockets = SocketDirectory.create()
+        try:
+            self._agent = await LocalAgent.start(self._sockets.path, self.run_directory / "logs" / "agent.log")
+        except BaseException:
+            self._sockets.remove()
+            raise
+        self._context = zmq.asyncio.Context()
+        self._control = self._context.socket(zmq.DEALER)
+        self._control.set(zmq.LINGER, 0)
+        self._control.connect(self._sockets.endpoint("control"))
+        self._tasks = [asyncio.create_task(self._read_agent()), asyncio.create_task(self._read_control())]
+        try:
+            await self._bring_up()
+        except BaseException:
+            await self._take_down()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._take_down()
+
+    async def _bring_up(self) -> None:
+        configuration = FabricConfiguration(
+            scenario=self.scenario,
+            nodes_endpoint=self._sockets.endpoint("fabric"),
+            control_endpoint=self._sockets.endpoint("control"),
+            observer_endpoint=self._sockets.endpoint("observer"),
+            event_log=str(self.run_directory / "events.jsonl"),
+            serves_until_stopped=self.serves_until_stopped,
+        )
+        path = self._sockets.path / "fabric.msgpack"
+        path.write_bytes(msgspec.msgpack.encode(configuration))
+        await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
+        nodes = node_configurations(
+            self.scenario, self._sockets, applications=not self.serves_until_stopped, shake_s=self.shake_s
+        )
+        group_of = {}
+        for number, names in enumerate(peer_groups(self.scenario)):
+            group_of.update(dict.fromkeys(names, number))
+            for start in range(0, len(names), NAMES_PER_PACKET):
+                await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))
+        for node in nodes:
+            log = str(self._log(f"node {node.name}"))
+            await self._agent.send(
+                protocol.StartNode(configuration=node, peer_group=group_of[node.name], log=log)
+            )
+        deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
+        await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
+        self.write_record()
+
+    def write_record(self) -> None:
+        """Let other commands find this testbed."""
+        self._sockets.write_record(
+            TestbedRecord(
+                name=self.scenario.name,
+                supervisor=os.getpid(),
+                run_directory=str(self.run_directory),
+                socket_directory=str(self._sockets.path),
+                pace=str(self.scenario.time.pace),
+                started_at=self._started_at,
+                processes={
+                    "supervisor": os.getpid(),
+                    "agent": self._agent.process_id,
+                    **{each.name: each.process_id for each in self.processes.values() if each.code is None},
+                },
+                nodes=tuple(self.scenario.nodes),
+            )
+        )
+
+    def endpoint(self, node: str) -> str:
+        """Where applications attach to ``node``."""
+        return self._sockets.endpoint(f"node-{node}")
+
+    @property
+    def observer_endpoint(self) -> str:
+        """Where the oracle answers."""
+        return self._sockets.endpoint("observer")
+
+    async def start_virtual_time(self) -> None:
+        """Let virtual time begin; applications of the scenario are waited for."""
+        await self._control.send(control.to_fabric.encode(control.Start()))
+
+    async def start_application(self, application: Application) -> None:
+        """Start a program of the scenario, with the socket of its node in its environment."""
+        command = application.command
+        if command[0] in ("python", "python3"):
+            command = (sys.executable, *command[1:])
+        environment = {
+            **os.environ,
+            **application.environment,
+            "QLOOM_SOCKET": self.endpoint(application.node),
+            "QLOOM_APPLICATION": application.name,
+            "PYTHONUNBUFFERED": "1",
+        }
+        name = f"application {application.name}"
+        await self._agent.send(
+            protocol.StartCommand(
+                name=name,
+                command=command,
+                environment=environment,
+                directory=str(self.directory),
+                log=str(self._log(name)),
+            )
+        )
+
+    async def run(self) -> RunOutcome:
+        """Run the scenario's applications on the testbed until the run is over.
+
+        Raises:
+            TestbedError: a process of the testbed died, or the run could not go on.
+        """
+        for application in self.scenario.applications:
+            await self.start_application(application)
+        await self.start_virtual_time()
+        finished = await self._before_failure(self._finished, None, "the run to end")
+        deadline_s = (
+            self.scenario.time.stall_after_s if finished.reason == "every application has ended"
+            else STOPPED_APPLICATIONS_DEADLINE_S
+        )
+        await self._applications_ended(deadline_s)
+        applications = {
+            application.name: self.processes[f"application {application.name}"]
+            for application in self.scenario.applications
+            if f"application {application.name}" in self.processes
+        }
+        return RunOutcome(finished=finished, processes=list(self.processes.values()), applications=applications)
+
+    async def stop(self, reason: str) -> control.Finished:
+        """End the run now; returns how it was."""
+        await self._control.send(control.to_fabric.encode(control.Stop(reason=reason)))
+        return await self._before_failure(self._finished, STOP_DEADLINE_S, "the fabric to end the run")
+
+    async def failed(self) -> str:
+        """Wait until a process of the testbed dies that should not; returns the story."""
+        return await asyncio.shield(self._failed)
+
+    async def ask_status(self) -> None:
+        """Have the fabric refresh ``status``."""
+        await self._control.send(control.to_fabric.encode(control.AskStatus()))
+
+    def signal(self, name: str, number: signal.Signals) -> Awaitable[None]:
+        """Signal a process by its name, such as ``node alice``."""
+        return self._agent.send(protocol.Signal(name=name, number=int(number)))
+
+    async def _applications_ended(self, deadline_s: float) -> None:
+        """Wait for the scenario's applications to exit; one that does not is killed with the testbed."""
+
+        def running() -> bool:
+            return any(each.code is None and name.startswith("application ") for name, each in self.processes.items())
+
+        try:
+            async with asyncio.timeout(deadline_s):
+                while running() and not self._failed.done():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return  # whoever is still running is ended by the agent, and its status says so
+
+    async def _before_failure(self, future: asyncio.Future[T], deadline_s: float | None, what: str) -> T:
+        """Wait for ``future``, but not beyond the death of a process or the deadline."""
+        awaited: set[asyncio.Future[Any]] = {future, self._failed}
+        done, _ = await asyncio.wait(awaited, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if future in done:
+            return future.result()
+        if self._failed in done:
+            raise TestbedError(self._failed.result())
+        missing = [f"node {name}" for name in self.scenario.nodes if f"node {name}" not in self.processes]
+        raise TestbedError(f"waited {deadline_s:g} s for {what}" + (f"; not started: {missing[:5]}" if missing else ""))
+
+    def _log(self, name: str) -> Path:
+        return self.run_directory / "logs" / f"{name.replace(' ', '-')}.log"
+
+    async def _read_agent(self) -> None:
+        """Note what starts and ends."""
+        while (message := await self._agent.receive()) is not None:
+            if isinstance(message, protocol.Started):
+                self.processes[message.name] = RunningProcess(
+                    message.name, message.process_id, self._log(message.name)
+                )
+            elif isinstance(message, protocol.NotStarted):
+                self._fail(f"{message.name} could not be started: {message.reason}")
+            elif isinstance(message, protocol.Ended):
+                await self._ended(message)
+            self._changed.set()
+        self._fail(f"the agent (process {self._agent.process_id}) died, and every process with it")
+
+    async def _ended(self, message: protocol.Ended) -> None:
+        process = self.processes[message.name]
+        process.code = message.code
+        kind, _, name = message.name.partition(" ")
+        if self._finished.done():
+            return
+        if kind == "application":
+            node = next(each.node for each in self.scenario.applications if each.name == name)
+            died = control.ApplicationDied(node=node, application=name, status=process.status)
+            await self._control.send(control.to_fabric.encode(died))
+        elif kind == "node" and process.code != 0:
+            story = f"{message.name} (process {message.process_id}) died: {process.status}{_last_lines(process.log)}"
+            if not self._ready.done():
+                self._fail(story)
+            else:
+                await self._control.send(control.to_fabric.encode(control.NodeDied(node=name, status=story)))
+        elif kind == "fabric":
+            self._fail(f"the fabric (process {message.process_id}) died: {process.status}{_last_lines(process.log)}")
+
+    async def _read_control(self) -> None:
+        """Note what the fabric says."""
+        while True:
+            message = control.from_fabric.decode(await self._control.recv())
+            if isinstance(message, control.Ready):
+                if not self._ready.done():
+                    self._ready.set_result(None)
+            elif isinstance(message, control.Finished):
+                if not self._finished.done():
+                    self._finished.set_result(message)
+                if message.error:
+                    self._fail(message.error)
+            else:
+                self.status = message
+
+    def _fail(self, story: str) -> None:
+        if not self._failed.done():
+            self._failed.set_result(story)
+
+    async def _take_down(self) -> None:
+        """End and reap every process, remove every socket."""
+        process_ids = [each.process_id for each in self.processes.values() if each.code is None]
+        agent_died = self._failed.done() and not self._finished.done() and self._tasks[0].done()
+        for task in self._tasks[1:]:
+            task.cancel()
+        await self._agent.send_shutdown(grace_s=GRACE_S)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(self._tasks[:1], timeout=GRACE_S + STOP_DEADLINE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._agent.wait_gone(GRACE_S)
+        if agent_died:
+            self._agent.end_orphans(process_ids)
+        self._control.close()
+        self._context.term()
+        self._sockets.remove()
+
+
+def _last_lines(log: Path, count: int = 3) -> str:
+    """The end of a process's log, for an error message."""
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace").strip().splitlines()
+        if lines:
+            return "; its log ends: " + " | ".join(lines[-count:])
+    return ""

@@ -1,0 +1,39 @@
+"""A node process on its own: ``python -m qnode CONFIGURATION.json``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+from setproctitle import setproctitle
+
+from qnode.config import NodeConfiguration
+from qnode.runtime import Shell
+from qnode.transport import Transport
+
+
+def serve(configuration: NodeConfiguration) -> None:
+    """Be the node until the fabric halts it."""
+    setproctitle(f"qloom: node {configuration.name}")
+    transport = Transport(
+        name=configuration.name,
+        fabric_endpoint=configuration.fabric_endpoint,
+        application_endpoint=configuration.application_endpoint,
+    )
+    try:
+        Shell(msgspec.structs.replace(configuration, process_id=os.getpid()), transport).run()
+    finally:
+        transport.close()
+
+
+def main() -> None:
+    """Read the configuration named on the command line and serve."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m qnode CONFIGURATION.json")
+    serve(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=NodeConfiguration))
+
+
+if __name__ == "__main__":
+    main()

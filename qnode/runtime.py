@@ -1,0 +1,364 @@
+"""The shell of a node: frames become events, actions become frames. It decides nothing about protocols.
+
+Between GRANT and BLOCK the node walks through its window instant by instant: events, timers, then the requests of
+applications, whose turn ends when each of them waits. Requests are served in the order of sessions, never of arrival.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from qnode.config import NodeConfiguration
+from qnode.stack.events import (
+    Action,
+    Answer,
+    Asked,
+    CancelTimer,
+    Event,
+    Operate,
+    Record,
+    SendTo,
+    SessionEnded,
+    SetTimer,
+    TimerFired,
+    TimerKey,
+)
+from qnode.stack.node import Node
+from qnode.transport import CLIENTS, FABRIC, Transport
+from qnode.wire import application, fabric
+from qnode.wire.application import Request
+from qnode.wire.codec import WireError
+from qnode.wire.peer import peer as peer_codec
+from qnode.wire.version import VERSION
+
+LONGEST_NAME = 64
+MOST_BUFFERED_REQUESTS = 4096
+"""Requests that a client may send ahead of their turn."""
+
+
+class SteppingForever(RuntimeError):
+    """A node acted again and again without virtual time moving on."""
+
+
+@dataclass(slots=True)
+class Client:
+    """An application at this node's socket."""
+
+    session: int
+    identity: bytes
+    application: str
+    holds_time: bool
+    expected: bool
+    """Whether the scenario starts it."""
+    waits: bool = False
+    answered: int = 0
+    descriptor: int | None = None
+    inbox: list[Request] = field(default_factory=list)
+    ended: str = ""
+
+    def runs(self) -> bool:
+        """Whether virtual time must wait for it."""
+        return self.holds_time and not self.waits and not self.ended
+
+
+class Shell:
+    """One node process between its sockets."""
+
+    def __init__(self, configuration: NodeConfiguration, transport: Transport) -> None:
+        self._configuration = configuration
+        self._transport = transport
+        self._node = Node(configuration)
+        self._clients: dict[bytes, Client] = {}
+        self._expected = {name: number for number, name in enumerate(configuration.expected_applications)}
+        self._sessions = len(self._expected)
+        self._timers: list[tuple[int, int, TimerKey]] = []
+        self._set: dict[TimerKey, int] = {}
+        self._timer_count = 0
+        self._now = 0
+        self._holding = False
+        self._started = False
+        self._interrupted = False
+        self._halted = False
+        self._steps = 0
+        self._sends: list[fabric.Send] = []
+        self._operations: list[fabric.Operation] = []
+        self._notes: list[fabric.Note] = []
+
+    def run(self) -> None:
+        """Serve until the fabric halts the node."""
+        hello = fabric.Hello(version=VERSION, node=self._configuration.name, process_id=self._configuration.process_id)
+        self._transport.to_fabric(hello)
+        while not self._halted:
+            grant = self._receive()
+            if grant is not None:
+                self._granted(grant)
+
+    def _receive(self) -> fabric.Grant | None:
+        """Take in what is there, waiting for something; returns a grant if one came."""
+        grant = None
+        for source, identity in self._transport.wait():
+            if source == FABRIC:
+                grant = self._from_fabric() or grant
+            elif source == CLIENTS:
+                self._from_clients()
+            else:
+                self._process_ended(identity)
+        return grant
+
+    def _from_fabric(self) -> fabric.Grant | None:
+        while (message := self._transport.from_fabric()) is not None:
+            if isinstance(message, fabric.Grant):
+                return message
+            if isinstance(message, fabric.Probe):
+                self._transport.to_fabric(fabric.ProbeAnswer(waits=self._waits()))
+            elif isinstance(message, fabric.ApplicationEnded):
+                self._application_ended(message)
+            else:
+                self._halt(message.reason)
+        return None
+
+    def _granted(self, grant: fabric.Grant) -> None:
+        """Walk through the window, then block."""
+        self._holding, self._started, self._interrupted = True, True, False
+        self._now = grant.now
+        events = iter(grant.events)
+        event = next(events, None)
+        while not self._halted:
+            self._settle()
+            upcoming = self._next_timer()
+            if event is not None and (upcoming is None or event.at <= upcoming):
+                self._advance(event.at)
+                self._do(event)
+                event = next(events, None)
+                while event is not None and event.at == self._now:
+                    self._do(event)
+                    event = next(events, None)
+            elif upcoming is not None and upcoming < grant.until:
+                self._advance(upcoming)
+                self._do(TimerFired(self._pop_timer()))
+            else:
+                break
+        if self._halted:
+            return
+        self._holding = False
+        self._pause()
+        applications = len(self._expected) + sum(not client.ended for client in self._clients.values())
+        self._transport.to_fabric(
+            fabric.Block(
+                wake_at=self._next_timer(),
+                sends=tuple(self._sends),
+                operations=tuple(self._operations),
+                notes=tuple(self._notes),
+                applications=applications,
+            )
+        )
+        self._sends, self._operations, self._notes = [], [], []
+
+    def _advance(self, at: int) -> None:
+        if at != self._now:
+            self._now, self._steps = at, 0
+
+    def _settle(self) -> None:
+        """Let every application act at this instant until all of them wait."""
+        while not self._halted:
+            while (self._expected or any(client.runs() for client in self._clients.values())) and not self._halted:
+                self._receive()
+            ready = [client for client in self._clients.values() if client.inbox or client.ended]
+            if not ready:
+                return
+            for client in sorted(ready, key=lambda client: client.session):
+                inbox, client.inbox = client.inbox, []
+                for request in inbox:
+                    self._do(Asked(client.session, request))
+                    if isinstance(request, application.Detach):
+                        self._forget(client)
+                if client.ended:
+                    self._do(SessionEnded(client.session, client.ended))
+                    self._forget(client)
+
+    def _forget(self, client: Client) -> None:
+        if self._clients.pop(client.identity, None) is not None and client.descriptor is not None:
+            self._transport.unwatch(client.descriptor)
+            client.descriptor = None
+
+    def _do(self, event: Event) -> None:
+        self._steps += 1
+        if self._steps > self._configuration.steps_per_instant:
+            raise SteppingForever(
+                f"node {self._configuration.name} took more than {self._configuration.steps_per_instant} steps at "
+                f"{self._now} ps; an application loops without letting virtual time pass "
+                f"(last event: {event}); raise time.steps_per_instant if that is meant"
+            )
+        self._act(self._node.handle(self._now, event))
+
+    def _act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Answer):
+                self._answer(action)
+            elif isinstance(action, Operate):
+                self._operations.append(
+                    fabric.Operation(operation=action.operation, at=self._now, action=action.action)
+                )
+            elif isinstance(action, SendTo):
+                payload = peer_codec.encode(action.message)
+                self._sends.append(fabric.Send(at=self._now, to=action.to, payload=payload))
+            elif isinstance(action, SetTimer):
+                self._timer_count += 1
+                self._set[action.key] = self._timer_count
+                heapq.heappush(self._timers, (action.at, self._timer_count, action.key))
+            elif isinstance(action, CancelTimer):
+                self._set.pop(action.key, None)
+            elif isinstance(action, Record):
+                self._notes.append(fabric.Note(at=self._now, kind=action.kind, details=action.details))
+
+    def _answer(self, action: Answer) -> None:
+        for client in self._clients.values():
+            if client.session == action.session:
+                self._pause()
+                client.answered += 1
+                client.waits = False
+                self._transport.to_client(client.identity, action.message)
+                return
+
+    def _next_timer(self) -> int | None:
+        while self._timers and self._set.get(self._timers[0][2]) != self._timers[0][1]:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _pop_timer(self) -> TimerKey:
+        _, _, key = heapq.heappop(self._timers)
+        del self._set[key]
+        return key
+
+    def _from_clients(self) -> None:
+        while (received := self._transport.from_client()) is not None:
+            identity, frames = received
+            try:
+                if len(frames) != 1:
+                    raise WireError(f"a message of {len(frames)} frames, expected one")
+                self._request(identity, application.requests.decode(frames[0]))
+            except WireError as error:
+                self._refuse(identity, None, "bad_message", str(error))
+
+    def _request(self, identity: bytes, request: Request) -> None:
+        client = self._clients.get(identity)
+        if client is None:
+            if not isinstance(request, application.Attach):
+                call = None if isinstance(request, application.Wait) else request.call
+                self._refuse(identity, call, "bad_request", "not attached: the first message is `attach`")
+                return
+            client = self._attach(identity, request)
+            if client is None:
+                return
+        elif isinstance(request, application.Wait):
+            client.waits = request.seen >= client.answered
+            return
+        elif isinstance(request, application.Attach):
+            self._refuse(identity, request.call, "bad_request", "attached already; one session a socket")
+            return
+        else:
+            client.waits = request.waiting or isinstance(request, application.Detach)
+            if len(client.inbox) >= MOST_BUFFERED_REQUESTS:
+                reason = f"more than {MOST_BUFFERED_REQUESTS} requests ahead of their turn; await answers"
+                self._refuse(identity, request.call, "limit", reason)
+                return
+        outside = not client.holds_time or (isinstance(request, application.Attach) and not client.expected)
+        client.inbox.append(request)
+        self._interrupt(f"application {client.application} sent {request.__struct_config__.tag}", outside=outside)
+
+    def _attach(self, identity: bytes, request: application.Attach) -> Client | None:
+        """A new client, or None and an answer that says why not."""
+        if request.version != VERSION:
+            reason = f"this node speaks version {VERSION} of the wire, the application version {request.version}"
+            self._refuse(identity, request.call, "unsupported", reason)
+            return None
+        name = request.application
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or "/" in name:
+            reason = f"application name {name[:80]!r}: expected 1 to {LONGEST_NAME} printable characters without '/'"
+            self._refuse(identity, request.call, "bad_request", reason)
+            return None
+        if not request.holds_time and not self._configuration.paced:
+            reason = "at pace max nothing but the applications holds virtual time back: attach with holds_time"
+            self._refuse(identity, request.call, "unsupported", reason)
+            return None
+        descriptor = None
+        if request.process_id is not None:
+            try:
+                descriptor = self._transport.watch(request.process_id, identity)
+            except (OSError, OverflowError) as error:
+                reason = f"process_id {request.process_id} is no process that this node can watch ({error})"
+                self._refuse(identity, request.call, "bad_request", reason)
+                return None
+        session = self._expected.pop(name, None)
+        expected = session is not None
+        if session is None:
+            session = self._sessions
+            self._sessions += 1
+        client = Client(session, identity, name, request.holds_time, expected, waits=True, descriptor=descriptor)
+        self._clients[identity] = client
+        return client
+
+    def _refuse(self, identity: bytes, call: int | None, code: application.FailureCode, reason: str) -> None:
+        client = self._clients.get(identity)
+        if client is not None:
+            client.answered += 1
+        self._transport.to_client(identity, application.Failed(call=call, now_ps=self._now, code=code, reason=reason))
+
+    def _process_ended(self, identity: bytes) -> None:
+        client = self._clients.get(identity)
+        if client is not None:
+            self._from_clients()
+            client.descriptor = None
+            outside = not client.runs()
+            client.ended = "its process ended"
+            self._interrupt(f"the process of application {client.application} ended", outside=outside)
+
+    def _application_ended(self, message: fabric.ApplicationEnded) -> None:
+        if self._expected.pop(message.application, None) is not None:
+            self._notes.append(
+                fabric.Note(
+                    at=self._now,
+                    kind="application_never_attached",
+                    details={"application": message.application, "status": message.status},
+                )
+            )
+
+    def _interrupt(self, reason: str, *, outside: bool) -> None:
+        """Ask for a grant where none is held, and let the fabric know of what came from outside virtual time."""
+        if self._started and not self._holding:
+            if not self._interrupted:
+                self._interrupted = True
+                self._transport.to_fabric(fabric.Interrupt(reason=reason))
+        elif outside:
+            self._transport.to_fabric(fabric.Interrupt(reason=reason))
+
+    def _waits(self) -> tuple[str, ...]:
+        """What keeps this node from blocking, or what its applications wait for."""
+        running = [
+            f"application {client.application} to make its next call"
+            for client in self._clients.values()
+            if client.runs()
+        ]
+        expected = [f"application {name} to attach" for name in self._expected]
+        return tuple(expected + running) if self._holding else self._node.waits()
+
+    def _halt(self, reason: str) -> None:
+        """Tell every open call that the run is over."""
+        self._halted = True
+        for client in self._clients.values():
+            session = self._node.core.sessions.get(client.session)
+            calls = set(session.open_calls) if session is not None else set()
+            calls.update(request.call for request in client.inbox if not isinstance(request, application.Wait))
+            for call in sorted(calls):
+                self._transport.to_client(
+                    client.identity, application.Failed(call=call, now_ps=self._now, code="stopped", reason=reason)
+                )
+
+    def _pause(self) -> None:
+        """A random wall-clock pause, if this run is to be shaken."""
+        if self._configuration.shake_s:
+            time.sleep(random.uniform(0, self._configuration.shake_s))

@@ -1,0 +1,216 @@
+"""The asyncio flavour: many calls at a time; virtual time goes on when every task waits.
+
+The event loop itself says when that is: it runs on a selector that is asked to sleep only when nothing is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec
+
+from qnode.sdk import calls
+from qnode.sdk.calls import PICOSECONDS, Call, T
+from qnode.sdk.connection import ATTACH_DEADLINE_S, Connection, error_of
+from qnode.sdk.errors import NodeGone, QloomError, RunEnded
+from qnode.wire import application
+from qnode.wire.application import BellPair
+
+P = ParamSpec("P")
+
+
+class _WaitingSelector(selectors.DefaultSelector):
+    """Tells its sessions when the event loop is about to sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: list[AsyncSession] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if (timeout is None or timeout > 0) and self._some_answered():
+            timeout = 0
+        return super().select(timeout)
+
+    def _some_answered(self) -> bool:
+        """Ask every session, not only up to the first that has answers."""
+        answered = [session._before_sleep() for session in self.sessions]
+        return any(answered)
+
+
+class _WaitingLoop(asyncio.SelectorEventLoop):
+    """An event loop on a ``_WaitingSelector``."""
+
+    def __init__(self) -> None:
+        self.waiting_selector = _WaitingSelector()
+        super().__init__(self.waiting_selector)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run ``main`` in an event loop that lets virtual time go on whenever all its tasks wait."""
+    with asyncio.Runner(loop_factory=_WaitingLoop) as runner:
+        return runner.run(main)
+
+
+def _awaitable(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncSession, P], Awaitable[T]]:
+    @functools.wraps(call)
+    def method(self: AsyncSession, /, *arguments: P.args, **named: P.kwargs) -> Awaitable[T]:
+        return self._do(call(*arguments, **named))
+
+    return method
+
+
+class AsyncSession:
+    """An application's session with its node, under ``aio.run``; an asynchronous context manager."""
+
+    def __init__(self, *, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, _WaitingLoop):
+            raise QloomError("an asynchronous session needs the event loop of qnode.sdk.aio.run(main())")
+        self._loop = loop
+        self._connection = Connection(socket, application, holds_time=holds_time)
+        self._calls: dict[int, tuple[Call[Any], asyncio.Future[Any]]] = {}
+        self._said_waiting_at = -1
+
+    async def __aenter__(self) -> AsyncSession:
+        connection = self._connection
+        connection.send_attach()
+        try:
+            self.attached = connection.attached(connection.wait_for_answer(deadline_s=ATTACH_DEADLINE_S))
+        except BaseException:
+            connection.close()
+            raise
+        self._loop.waiting_selector.sessions.append(self)
+        self._loop.add_reader(connection.socket.FD, self._take_answers)
+        if connection.process_descriptor is not None:
+            self._loop.add_reader(connection.process_descriptor, self._node_ended)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._do(calls.detach())
+        except (NodeGone, RunEnded):
+            pass  # a session ends with its node, too
+        finally:
+            self._loop.waiting_selector.sessions.remove(self)
+            self._loop.remove_reader(self._connection.socket.FD)
+            if self._connection.process_descriptor is not None:
+                self._loop.remove_reader(self._connection.process_descriptor)
+            self._connection.close()
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self._connection.node
+
+    @property
+    def now_ps(self) -> int:
+        """Virtual time as of the last answer."""
+        return self._connection.now_ps
+
+    @property
+    def now_s(self) -> float:
+        """Virtual time as of the last answer."""
+        return self._connection.now_ps / PICOSECONDS
+
+    run = _awaitable(calls.run)
+    prepare = _awaitable(calls.prepare)
+    gate = _awaitable(calls.gate)
+    unitary = _awaitable(calls.unitary)
+    h = _awaitable(calls.h)
+    x = _awaitable(calls.x)
+    y = _awaitable(calls.y)
+    z = _awaitable(calls.z)
+    s = _awaitable(calls.s)
+    rx = _awaitable(calls.rx)
+    ry = _awaitable(calls.ry)
+    rz = _awaitable(calls.rz)
+    cx = _awaitable(calls.cx)
+    cz = _awaitable(calls.cz)
+    measure = _awaitable(calls.measure)
+    measure_bell = _awaitable(calls.measure_bell)
+    move = _awaitable(calls.move)
+    discard = _awaitable(calls.discard)
+    request_pair = _awaitable(calls.request_pair)
+    measure_pairs = _awaitable(calls.measure_pairs)
+    prepare_remotely = _awaitable(calls.prepare_remotely)
+    receive_prepared = _awaitable(calls.receive_prepared)
+    open_request = _awaitable(calls.open_request)
+    next_pair = _awaitable(calls.next_pair)
+    cancel_request = _awaitable(calls.cancel_request)
+    teleport = _awaitable(calls.teleport)
+    receive_teleported = _awaitable(calls.receive_teleported)
+    send_qubit = _awaitable(calls.send_qubit)
+    receive_qubit = _awaitable(calls.receive_qubit)
+    send = _awaitable(calls.send)
+    receive = _awaitable(calls.receive)
+    sleep = _awaitable(calls.sleep)
+    report = _awaitable(calls.report)
+
+    async def request_pairs(
+        self,
+        remote: str,
+        number: int,
+        *,
+        minimum_fidelity: float = 0.0,
+        timeout_s: float | None = None,
+        purpose: str = "",
+        as_heralded: bool = False,
+    ) -> AsyncIterator[BellPair]:
+        """``number`` pairs with a neighbour, one by one; the link goes on while the application uses the last."""
+        request, pair = await self.open_request(
+            remote,
+            number,
+            minimum_fidelity=minimum_fidelity,
+            timeout_s=timeout_s,
+            purpose=purpose,
+            as_heralded=as_heralded,
+        )
+        yield pair
+        for _ in range(number - 1):
+            yield await self.next_pair(request)
+
+    async def _do(self, call: Call[T]) -> T:
+        number = self._connection.send_call(call, waiting=False)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._calls[number] = (call, future)
+        self._said_waiting_at = -1
+        return await future
+
+    def _take_answers(self) -> bool:
+        """Hand every answer that is there to its call; returns whether there was one."""
+        some = False
+        while (answer := self._connection.next_answer()) is not None:
+            some = True
+            if answer.call is None or answer.call not in self._calls:
+                continue
+            call, future = self._calls.pop(answer.call)
+            if future.done():
+                continue
+            if isinstance(answer, application.Failed):
+                future.set_exception(error_of(answer))
+            else:
+                future.set_result(call.meaning(answer))
+        return some
+
+    def _before_sleep(self) -> bool:
+        """The loop has nothing to do: take late answers, or else say so to the node, once for each state."""
+        if self._take_answers():
+            return True
+        if self._calls and self._said_waiting_at != self._connection.answered:
+            self._said_waiting_at = self._connection.answered
+            self._connection.send_wait()
+        return self._take_answers()
+
+    def _node_ended(self) -> None:
+        if self._connection.process_descriptor is not None:
+            self._loop.remove_reader(self._connection.process_descriptor)
+        self._take_answers()
+        waiting, self._calls = self._calls, {}
+        for _, future in waiting.values():
+            if not future.done():
+                future.set_exception(NodeGone(f"the process of node {self.node} has ended"))

@@ -1,0 +1,157 @@
+"""The blocking flavour: one call at a time; virtual time stands still between an answer and the next call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Concatenate, ParamSpec
+
+from qnode.sdk import calls
+from qnode.sdk.calls import PICOSECONDS, Call, T
+from qnode.sdk.connection import ATTACH_DEADLINE_S, Connection, error_of
+from qnode.sdk.errors import NodeGone, RunEnded
+from qnode.wire import application
+from qnode.wire.application import BellPair
+
+P = ParamSpec("P")
+
+
+def _blocking(call: Callable[P, Call[T]]) -> Callable[Concatenate[Session, P], T]:
+    @functools.wraps(call)
+    def method(self: Session, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return self._do(call(*arguments, **named))
+
+    return method
+
+
+def attach(*, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> Session:
+    """Attach to a node; by default to the one that the environment names.
+
+    Raises:
+        NodeGone: no node is there.
+        RequestFailed: it does not want this application.
+    """
+    return Session(Connection(socket, application, holds_time=holds_time))
+
+
+class Session:
+    """An application's session with its node. Methods raise a ``RequestFailed`` when the node says no."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._open = True
+        connection.send_attach()
+        try:
+            self.attached: application.Attached = connection.attached(
+                connection.wait_for_answer(deadline_s=ATTACH_DEADLINE_S)
+            )
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self._connection.node
+
+    @property
+    def now_ps(self) -> int:
+        """Virtual time as of the last answer."""
+        return self._connection.now_ps
+
+    @property
+    def now_s(self) -> float:
+        """Virtual time as of the last answer."""
+        return self._connection.now_ps / PICOSECONDS
+
+    run = _blocking(calls.run)
+    prepare = _blocking(calls.prepare)
+    gate = _blocking(calls.gate)
+    unitary = _blocking(calls.unitary)
+    h = _blocking(calls.h)
+    x = _blocking(calls.x)
+    y = _blocking(calls.y)
+    z = _blocking(calls.z)
+    s = _blocking(calls.s)
+    rx = _blocking(calls.rx)
+    ry = _blocking(calls.ry)
+    rz = _blocking(calls.rz)
+    cx = _blocking(calls.cx)
+    cz = _blocking(calls.cz)
+    measure = _blocking(calls.measure)
+    measure_bell = _blocking(calls.measure_bell)
+    move = _blocking(calls.move)
+    discard = _blocking(calls.discard)
+    request_pair = _blocking(calls.request_pair)
+    measure_pairs = _blocking(calls.measure_pairs)
+    prepare_remotely = _blocking(calls.prepare_remotely)
+    receive_prepared = _blocking(calls.receive_prepared)
+    open_request = _blocking(calls.open_request)
+    next_pair = _blocking(calls.next_pair)
+    cancel_request = _blocking(calls.cancel_request)
+    teleport = _blocking(calls.teleport)
+    receive_teleported = _blocking(calls.receive_teleported)
+    send_qubit = _blocking(calls.send_qubit)
+    receive_qubit = _blocking(calls.receive_qubit)
+    send = _blocking(calls.send)
+    receive = _blocking(calls.receive)
+    sleep = _blocking(calls.sleep)
+    report = _blocking(calls.report)
+
+    def request_pairs(
+        self,
+        remote: str,
+        number: int,
+        *,
+        minimum_fidelity: float = 0.0,
+        timeout_s: float | None = None,
+        purpose: str = "",
+        as_heralded: bool = False,
+    ) -> Iterator[BellPair]:
+        """``number`` pairs with a neighbour, one by one; the link goes on while the application uses the last."""
+        request, pair = self._do(
+            calls.open_request(
+                remote,
+                number,
+                minimum_fidelity=minimum_fidelity,
+                timeout_s=timeout_s,
+                purpose=purpose,
+                as_heralded=as_heralded,
+            )
+        )
+        yield pair
+        for _ in range(number - 1):
+            yield self.next_pair(request)
+
+    def close(self) -> None:
+        """Detach; closing twice is no error."""
+        if not self._open:
+            return
+        try:
+            self._do(calls.detach())
+        except (NodeGone, RunEnded):
+            pass  # a session ends with its node, too
+        finally:
+            self._open = False
+            self._connection.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _do(self, call: Call[T]) -> T:
+        if not self._open:
+            raise NodeGone(f"the session with node {self.node} is closed")
+        number = self._connection.send_call(call, waiting=True)
+        while True:
+            answer = self._connection.wait_for_answer()
+            if answer.call == number:
+                break
+        if isinstance(answer, application.Failed):
+            raise error_of(answer)
+        return call.meaning(answer)

@@ -1,0 +1,270 @@
+"""Every call of the SDK, once: what is asked of the node and what its answer means. The two flavours share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from qnode.sdk.circuit import Circuit, QubitLike, gate_step, name_of
+from qnode.wire import application
+from qnode.wire.application import BellPair
+from qnode.wire.quantum import Axis, Discard, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
+
+T = TypeVar("T")
+PICOSECONDS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request (its ``call`` number still to be set) and the meaning of its answer."""
+
+    request: Any
+    meaning: Callable[[Any], T]
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+def _ps(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * PICOSECONDS)
+
+
+def _steps(*steps: Step) -> application.Run:
+    return application.Run(call=0, steps=steps)
+
+
+def run(circuit: Circuit) -> Call[application.Outcomes]:
+    """Do all steps of ``circuit`` in one request; gives the bits and the names of prepared qubits."""
+    return Call(application.Run(call=0, steps=tuple(circuit.steps)), lambda outcomes: outcomes)
+
+
+def prepare(*, role: Role = "storage") -> Call[str]:
+    """A fresh qubit in |0>."""
+    return Call(_steps(Prepare(role=role)), lambda outcomes: str(outcomes.qubits[0]))
+
+
+def gate(name: str, *qubits: QubitLike, parameters: Sequence[float] = ()) -> Call[None]:
+    """A named gate; angles in radians, the control first."""
+    return Call(_steps(gate_step(name, qubits, parameters)), _nothing)
+
+
+def unitary(matrix: Any, *qubits: QubitLike) -> Call[None]:
+    """Any unitary on one to three qubits, as bytes or a complex128 array; the first qubit is the most significant."""
+    data = matrix if isinstance(matrix, bytes) else bytes(matrix.astype("<c16").tobytes(order="C"))
+    return Call(_steps(Unitary(qubits=tuple(map(name_of, qubits)), matrix=data)), _nothing)
+
+
+def h(qubit: QubitLike) -> Call[None]:
+    """Hadamard."""
+    return gate("H", qubit)
+
+
+def x(qubit: QubitLike) -> Call[None]:
+    """Pauli X."""
+    return gate("X", qubit)
+
+
+def y(qubit: QubitLike) -> Call[None]:
+    """Pauli Y."""
+    return gate("Y", qubit)
+
+
+def z(qubit: QubitLike) -> Call[None]:
+    """Pauli Z."""
+    return gate("Z", qubit)
+
+
+def s(qubit: QubitLike) -> Call[None]:
+    """Phase gate, the square root of Z."""
+    return gate("S", qubit)
+
+
+def rx(qubit: QubitLike, angle_rad: float) -> Call[None]:
+    """Rotation about X."""
+    return gate("RX", qubit, parameters=(angle_rad,))
+
+
+def ry(qubit: QubitLike, angle_rad: float) -> Call[None]:
+    """Rotation about Y."""
+    return gate("RY", qubit, parameters=(angle_rad,))
+
+
+def rz(qubit: QubitLike, angle_rad: float) -> Call[None]:
+    """Rotation about Z."""
+    return gate("RZ", qubit, parameters=(angle_rad,))
+
+
+def cx(control: QubitLike, target: QubitLike) -> Call[None]:
+    """Controlled X."""
+    return gate("CX", control, target)
+
+
+def cz(first: QubitLike, second: QubitLike) -> Call[None]:
+    """Controlled Z."""
+    return gate("CZ", first, second)
+
+
+def measure(qubit: QubitLike, *, axis: Axis = "Z") -> Call[int]:
+    """Measure along ``axis``; gives the bit, and the qubit is gone."""
+    return Call(_steps(Measure(qubit=name_of(qubit), axis=axis)), lambda outcomes: int(outcomes.bits[0]))
+
+
+def measure_bell(first: QubitLike, second: QubitLike) -> Call[tuple[int, int]]:
+    """Joint Bell measurement; gives (x, z) for the state X^x Z^z (x) I |Phi+>, and both qubits are gone."""
+    step = MeasureBell(qubits=(name_of(first), name_of(second)))
+    return Call(_steps(step), lambda outcomes: (int(outcomes.bits[0]), int(outcomes.bits[1])))
+
+
+def move(qubit: QubitLike, role: Role) -> Call[None]:
+    """To a slot of another role: ``storage`` frees the communication qubit for its links."""
+    return Call(_steps(Move(qubit=name_of(qubit), role=role)), _nothing)
+
+
+def discard(qubit: QubitLike) -> Call[None]:
+    """Throw a qubit away."""
+    return Call(_steps(Discard(qubit=name_of(qubit))), _nothing)
+
+
+def _pair(answer: Any) -> BellPair:
+    pair: BellPair = answer.pair
+    return pair
+
+
+def request_pair(
+    remote: str,
+    *,
+    minimum_fidelity: float = 0.0,
+    timeout_s: float | None = None,
+    purpose: str = "",
+    as_heralded: bool = False,
+) -> Call[BellPair]:
+    """One Bell pair with a neighbour, in Phi+ unless ``as_heralded``; waits until it is heralded."""
+    request = application.RequestPairs(
+        call=0,
+        remote=remote,
+        minimum_fidelity=minimum_fidelity,
+        timeout_ps=_ps(timeout_s),
+        purpose=purpose,
+        as_heralded=as_heralded,
+    )
+    return Call(request, _pair)
+
+
+def measure_pairs(
+    remote: str,
+    number: int,
+    *,
+    axis: Axis = "Z",
+    minimum_fidelity: float = 0.0,
+    timeout_s: float | None = None,
+    purpose: str = "",
+) -> Call[list[int]]:
+    """Kind M: ``number`` pairs, each measured along ``axis`` on its herald; gives the bits in the order of pairs."""
+    request = application.RequestPairs(
+        call=0,
+        remote=remote,
+        number=number,
+        kind="M",
+        axis=axis,
+        minimum_fidelity=minimum_fidelity,
+        timeout_ps=_ps(timeout_s),
+        purpose=purpose,
+    )
+    return Call(request, lambda answer: list(answer.bits))
+
+
+def prepare_remotely(remote: str, axis: Axis, *, timeout_s: float | None = None, purpose: str = "") -> Call[int]:
+    """Kind R: measure this half of a pair along ``axis``, which prepares the neighbour's; gives the bit."""
+    request = application.RequestPairs(
+        call=0, remote=remote, kind="R", axis=axis, timeout_ps=_ps(timeout_s), purpose=purpose
+    )
+    return Call(request, lambda answer: int(answer.bits[0]))
+
+
+def receive_prepared(remote: str, *, timeout_s: float | None = None, purpose: str = "") -> Call[BellPair]:
+    """Kind R, the end that keeps: gives the half, with ``remote_axis`` and ``remote_bit`` as the neighbour told."""
+    request = application.RequestPairs(call=0, remote=remote, kind="R", timeout_ps=_ps(timeout_s), purpose=purpose)
+    return Call(request, _pair)
+
+
+def open_request(
+    remote: str,
+    number: int,
+    *,
+    minimum_fidelity: float = 0.0,
+    timeout_s: float | None = None,
+    purpose: str = "",
+    as_heralded: bool = False,
+) -> Call[tuple[int, BellPair]]:
+    """``number`` pairs; gives the request's number and the first pair, ``next_pair`` the others."""
+    request = application.RequestPairs(
+        call=0,
+        remote=remote,
+        number=number,
+        minimum_fidelity=minimum_fidelity,
+        timeout_ps=_ps(timeout_s),
+        purpose=purpose,
+        as_heralded=as_heralded,
+    )
+    return Call(request, lambda answer: (int(answer.request), _pair(answer)))
+
+
+def next_pair(request: int) -> Call[BellPair]:
+    """A further pair of an open request."""
+    return Call(application.NextPair(call=0, request=request), _pair)
+
+
+def cancel_request(request: int) -> Call[None]:
+    """Stop generating for an open request."""
+    return Call(application.CancelRequest(call=0, request=request), _nothing)
+
+
+def teleport(qubit: QubitLike, pair: BellPair) -> Call[tuple[int, int]]:
+    """Send the state of ``qubit`` over ``pair``; both are consumed, the node tells the other end its bits."""
+    request = application.Teleport(call=0, qubit=name_of(qubit), pair_id=pair.pair_id)
+    return Call(request, lambda outcomes: (int(outcomes.bits[0]), int(outcomes.bits[1])))
+
+
+def receive_teleported(pair: BellPair, *, timeout_s: float | None = None) -> Call[str]:
+    """Wait for a teleportation over ``pair`` and correct; gives the qubit, which has the state that was sent."""
+    request = application.ReceiveTeleported(call=0, pair_id=pair.pair_id, timeout_ps=_ps(timeout_s))
+    return Call(request, lambda answer: str(answer.qubit))
+
+
+def send_qubit(qubit: QubitLike, remote: str) -> Call[None]:
+    """Send the qubit itself to a neighbour; it may be lost."""
+    return Call(application.TransmitQubit(call=0, qubit=name_of(qubit), remote=remote), _nothing)
+
+
+def receive_qubit(remote: str, *, timeout_s: float | None = None) -> Call[str]:
+    """The next qubit that a neighbour sends; a heralded loss raises ``QubitLost``."""
+    request = application.ReceiveQubit(call=0, remote=remote, timeout_ps=_ps(timeout_s))
+    return Call(request, lambda answer: str(answer.qubit))
+
+
+def send(peer: str, payload: bytes, *, tag: str = "") -> Call[None]:
+    """Send bytes to a node, or to ``node/application``; they arrive after the classical latency."""
+    return Call(application.SendMessage(call=0, peer=peer, payload=payload, tag=tag), _nothing)
+
+
+def receive(peer: str, *, tag: str = "", timeout_s: float | None = None) -> Call[bytes]:
+    """The oldest unread bytes from a node under ``tag``; waits for them."""
+    request = application.ReceiveMessage(call=0, peer=peer, tag=tag, timeout_ps=_ps(timeout_s))
+    return Call(request, lambda answer: bytes(answer.payload))
+
+
+def sleep(duration_s: float) -> Call[None]:
+    """Let virtual time pass."""
+    return Call(application.Sleep(call=0, duration_ps=round(duration_s * PICOSECONDS)), _nothing)
+
+
+def report(**values: float | tuple[float, float]) -> Call[None]:
+    """Named numbers for the run's report, each alone or as (value, standard error)."""
+    return Call(application.Report(call=0, values=values), _nothing)
+
+
+def detach() -> Call[None]:
+    """End the session."""
+    return Call(application.Detach(call=0), _nothing)

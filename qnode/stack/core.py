@@ -1,0 +1,171 @@
+"""What the parts of a node share: the present instant, the actions of this step, memory, and pending operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from qnode.config import NodeConfiguration
+from qnode.stack.events import Action, Answer, CancelTimer, Operate, Record, SendTo, SetTimer, TimerKey
+from qnode.stack.memory import Cause, HeldQubit, Memory, SlotState
+from qnode.wire import application, fabric
+from qnode.wire.peer import PairDiscarded, PeerMessage
+from qnode.wire.quantum import Discard
+
+
+class RequestRefused(Exception):
+    """An application's request cannot be carried out: its fault, or the network's; nothing was changed."""
+
+    def __init__(self, code: application.FailureCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code: application.FailureCode = code
+        self.reason = reason
+
+
+class Pending(Protocol):
+    """What to do when an operation at the fabric ends."""
+
+    def completed(self, bits: tuple[int, ...]) -> None:
+        """It was done, and these are its measured bits."""
+
+    def refused(self, code: str, reason: str) -> None:
+        """It was not done."""
+
+
+@dataclass(slots=True)
+class Session:
+    """An application attached to this node."""
+
+    number: int
+    application: str
+    attach_call: int
+    open_calls: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Core:
+    """The shared state of a node's parts."""
+
+    configuration: NodeConfiguration
+    memory: Memory
+    now: int = 0
+    actions: list[Action] = field(default_factory=list)
+    sessions: dict[int, Session] = field(default_factory=dict)
+    pending: dict[int, Pending] = field(default_factory=dict)
+    _operations: int = 0
+
+    OPEN_CALLS = 1024
+    """Most unanswered calls of one session."""
+
+    def operate(self, action: fabric.Circuit | fabric.Generate | fabric.Cancel | fabric.Transmit, then: Pending) -> int:
+        """Have the fabric start ``action`` now; ``then`` hears of its end. Returns the operation's number."""
+        operation = self._operations
+        self._operations += 1
+        self.pending[operation] = then
+        self.actions.append(Operate(operation, action))
+        return operation
+
+    def answer(self, session: int, message: application.Answer) -> None:
+        """Answer a call, if its session is still there."""
+        attached = self.sessions.get(session)
+        if attached is not None:
+            if message.call is not None:
+                attached.open_calls.discard(message.call)
+            self.actions.append(Answer(session, message))
+
+    def fail(self, session: int, call: int | None, code: application.FailureCode, reason: str) -> None:
+        """Answer a call with a failure."""
+        self.answer(session, application.Failed(call=call, now_ps=self.now, code=code, reason=reason))
+
+    def done(self, session: int, call: int) -> None:
+        """Answer a call with ``done``."""
+        self.answer(session, application.Done(call=call, now_ps=self.now))
+
+    def send(self, to: str, message: PeerMessage) -> None:
+        """Send a classical message to another node."""
+        self.actions.append(SendTo(to, message))
+
+    def set_timer(self, delay_ps: int, key: TimerKey) -> None:
+        """Fire ``key`` after ``delay_ps``."""
+        self.actions.append(SetTimer(self.now + delay_ps, key))
+
+    def cancel_timer(self, key: TimerKey) -> None:
+        """Forget a timer; one that is not set is no error."""
+        self.actions.append(CancelTimer(key))
+
+    def record(self, kind: str, **details: Any) -> None:
+        """Write a line into the event log."""
+        self.actions.append(Record(kind, details))
+
+    def qubit_of(self, session: int, name: str) -> HeldQubit:
+        """A qubit that ``session`` may use.
+
+        Raises:
+            RequestRefused: it is gone, another's, or about to leave.
+        """
+        held = self.memory.qubits.get(name)
+        if held is None:
+            fate = self.memory.fate(name)
+            code: application.FailureCode = "discarded" if fate.startswith("was discarded") else "gone"
+            raise RequestRefused(code, f"qubit {name} {fate}")
+        if held.session != session:
+            owner = self.sessions.get(held.session) if held.session is not None else None
+            whose = f"belongs to application {owner.application}" if owner else "belongs to no application"
+            raise RequestRefused("not_yours", f"qubit {name} {whose}; an application may touch only its own")
+        if held.slot.state in (SlotState.LEAVING, SlotState.GENERATING):
+            raise RequestRefused("gone", f"qubit {name} is {held.slot.state.value}")
+        return held
+
+    def pair_of(self, session: int, pair_id: str) -> HeldQubit:
+        """This node's half of a pair that ``session`` may use.
+
+        Raises:
+            RequestRefused: there is none.
+        """
+        held = self.memory.halves.get(pair_id)
+        if held is not None:
+            return self.qubit_of(session, held.name)
+        raise RequestRefused("gone", f"no qubit here is a half of pair {pair_id}; it was used, discarded or never here")
+
+    def watch_cutoff(self, held: HeldQubit) -> None:
+        """Set the timer that discards a pair's half once it is older than its slot's role allows."""
+        cutoff_ps = self.cutoff_ps(held)
+        if held.pair is not None and cutoff_ps is not None:
+            self.set_timer(max(0, held.pair.emitted_at + cutoff_ps - self.now), ("cutoff", held.name, 0))
+
+    def cutoff_ps(self, held: HeldQubit) -> int | None:
+        """The oldest age of a pair in the slot that ``held`` lies in."""
+        if held.slot.role == "storage":
+            return self.configuration.storage_cutoff_ps
+        return self.configuration.communication_cutoff_ps
+
+    def discard(self, held: HeldQubit, *, why: str, tell: bool = True) -> None:
+        """Throw a qubit away; if it is a half of a pair, ``tell`` the other end."""
+        if held.slot.state is SlotState.LEAVING:
+            return
+        if held.pair is not None and tell:
+            self.send(held.pair.remote, PairDiscarded(pair_id=held.pair.pair_id, reason=why))
+        held.slot.change(Cause.LEAVE)
+        self.operate(fabric.Circuit(steps=(Discard(qubit=held.name),)), Leaving(self, (held,), f"was discarded: {why}"))
+
+
+@dataclass(slots=True)
+class Leaving:
+    """Qubits that the operation takes away: their slots are freed once it is done."""
+
+    core: Core
+    qubits: tuple[HeldQubit, ...]
+    why: str
+
+    def completed(self, bits: tuple[int, ...]) -> None:
+        """The qubits are gone."""
+        for held in self.qubits:
+            self.core.memory.release(held, why=self.why)
+
+    def refused(self, code: str, reason: str) -> None:
+        """They stay, unless the fabric says that they had gone before."""
+        for held in self.qubits:
+            if code == "gone":
+                self.core.memory.release(held, why=self.why)
+                continue
+            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)

@@ -1,0 +1,211 @@
+"""The node: ``handle(now, event) -> actions`` over all its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qnode.config import NodeConfiguration
+from qnode.stack import local_operations
+from qnode.stack.core import Core, RequestRefused, Session
+from qnode.stack.events import Action, Asked, Event, SessionEnded, TimerFired
+from qnode.stack.link_layer import LinkLayer
+from qnode.stack.memory import Memory
+from qnode.stack.messages import Mailbox
+from qnode.stack.teleportation import Teleportation
+from qnode.stack.transmission import Transmission
+from qnode.wire import application
+from qnode.wire.codec import WireError
+from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused
+from qnode.wire.peer import ApplicationMessage, PairDiscarded, PreparedRemotely, TeleportOutcome
+from qnode.wire.peer import peer as peer_codec
+from qnode.wire.version import VERSION
+
+LONGEST_SLEEP_PS = 10**21
+MOST_REPORTED = 256
+
+
+class Node:
+    """A quantum node's protocols. It knows only what heralds and messages told it."""
+
+    def __init__(self, configuration: NodeConfiguration) -> None:
+        self.configuration = configuration
+        memory = Memory(configuration.name, configuration.communication_slots, configuration.storage_slots)
+        self.core = Core(configuration, memory)
+        self.link_layer = LinkLayer(self.core)
+        self.mailbox = Mailbox(self.core)
+        self.teleportation = Teleportation(self.core)
+        self.transmission = Transmission(self.core, self.link_layer)
+        self._requests: dict[type, Callable[[int, Any], None]] = {
+            application.Run: lambda session, request: local_operations.run(self.core, session, request),
+            application.RequestPairs: self.link_layer.ask,
+            application.NextPair: lambda session, r: self.link_layer.next_pair(session, r.call, r.request),
+            application.CancelRequest: self._cancel_request,
+            application.Teleport: self.teleportation.teleport,
+            application.ReceiveTeleported: self.teleportation.receive,
+            application.TransmitQubit: self.transmission.transmit,
+            application.ReceiveQubit: self.transmission.receive,
+            application.SendMessage: self.mailbox.send,
+            application.ReceiveMessage: self.mailbox.receive,
+            application.Sleep: self._sleep,
+            application.Report: self._report,
+            application.Detach: self._detach,
+        }
+        self._timers: dict[str, Callable[[str, int], None]] = {
+            "pairs": lambda session, call: self.link_layer.timed_out(int(session), call),
+            "cutoff": lambda qubit, _: self.link_layer.cutoff(qubit),
+            "teleported": self.teleportation.timed_out,
+            "receive": lambda session, call: self.mailbox.timed_out(int(session), call),
+            "receive_qubit": lambda session, call: self.transmission.timed_out(int(session), call),
+            "sleep": lambda session, call: self.core.done(int(session), call),
+        }
+
+    def handle(self, now: int, event: Event) -> list[Action]:
+        """Everything the node does about ``event`` at the virtual time ``now`` (ps)."""
+        core = self.core
+        core.now = now
+        core.actions = []
+        if isinstance(event, Asked):
+            self._asked(event.session, event.request)
+        elif isinstance(event, Completed):
+            pending = core.pending.pop(event.operation)
+            pending.completed(event.bits)
+        elif isinstance(event, Delivered):
+            self._delivered(event)
+        elif isinstance(event, Heralded):
+            self.link_layer.heralded(event)
+        elif isinstance(event, TimerFired):
+            purpose, whose, number = event.key
+            self._timers[purpose](whose, number)
+        elif isinstance(event, SessionEnded):
+            self._end(event.session, event.reason)
+        elif isinstance(event, Refused):
+            core.record("operation_refused", operation=event.operation, code=event.code, reason=event.reason)
+            core.pending.pop(event.operation).refused(event.code, event.reason)
+        elif isinstance(event, Arrived):
+            self.transmission.arrived(event)
+        elif isinstance(event, Lost):
+            self.transmission.lost(event)
+        self.link_layer.pump()
+        return core.actions
+
+    def _asked(self, number: int, request: application.Request) -> None:
+        core = self.core
+        if isinstance(request, application.Attach):
+            self._attach(number, request)
+            return
+        if isinstance(request, application.Wait):
+            return
+        session = core.sessions[number]
+        call = request.call
+        if call in session.open_calls or not 0 <= call < 1 << 53:
+            core.fail(number, None, "bad_request", f"call {call} is open already, or out of range")
+            return
+        if len(session.open_calls) >= core.OPEN_CALLS:
+            core.fail(number, call, "limit", f"more than {core.OPEN_CALLS} open calls; await some")
+            return
+        session.open_calls.add(call)
+        try:
+            self._requests[type(request)](number, request)
+        except RequestRefused as refusal:
+            core.fail(number, call, refusal.code, refusal.reason)
+
+    def _attach(self, number: int, request: application.Attach) -> None:
+        core = self.core
+        configuration = self.configuration
+        if number in core.sessions:
+            core.fail(number, request.call, "bad_request", "this session is attached already")
+            return
+        core.sessions[number] = Session(number, request.application, request.call)
+        core.record("application_attached", application=request.application)
+        core.answer(
+            number,
+            application.Attached(
+                call=request.call,
+                now_ps=core.now,
+                version=VERSION,
+                node=configuration.name,
+                process_id=configuration.process_id,
+                neighbours=tuple(self.link_layer.by_remote),
+                communication_slots=configuration.communication_slots,
+                storage_slots=configuration.storage_slots,
+            ),
+        )
+
+    def _cancel_request(self, session: int, request: application.CancelRequest) -> None:
+        self.link_layer.cancel(session, request.request)
+        self.core.done(session, request.call)
+
+    def _sleep(self, session: int, request: application.Sleep) -> None:
+        if not 0 <= request.duration_ps <= LONGEST_SLEEP_PS:
+            raise RequestRefused(
+                "bad_request", f"duration_ps is {request.duration_ps}, expected 0 to {LONGEST_SLEEP_PS}"
+            )
+        self.core.set_timer(request.duration_ps, ("sleep", str(session), request.call))
+
+    def _report(self, session: int, request: application.Report) -> None:
+        if len(request.values) > MOST_REPORTED:
+            raise RequestRefused("limit", f"{len(request.values)} values, expected at most {MOST_REPORTED}")
+        self.core.record(
+            "application_reported", application=self.core.sessions[session].application, values=request.values
+        )
+        self.core.done(session, request.call)
+
+    def _detach(self, session: int, request: application.Detach) -> None:
+        self.core.done(session, request.call)
+        self._end(session, "it detached")
+
+    def _end(self, number: int, reason: str) -> None:
+        core = self.core
+        session = core.sessions.get(number)
+        if session is None:
+            return
+        self.link_layer.forget(number)
+        self.mailbox.forget(number)
+        self.teleportation.forget(number)
+        self.transmission.forget(number)
+        for call in session.open_calls:
+            core.cancel_timer(("sleep", str(number), call))
+            core.cancel_timer(("receive", str(number), call))
+            core.cancel_timer(("receive_qubit", str(number), call))
+        for held in [held for held in core.memory.qubits.values() if held.session == number]:
+            core.discard(held, why="its application is gone")
+        core.record("application_detached", application=session.application, reason=reason)
+        del core.sessions[number]
+
+    def _delivered(self, event: Delivered) -> None:
+        try:
+            message = peer_codec.decode(event.payload)
+        except WireError as error:
+            self.core.record("message_dropped", sender=event.sender, reason=str(error))
+            return
+        if isinstance(message, ApplicationMessage):
+            self.mailbox.arrived(event.sender, message)
+        elif isinstance(message, TeleportOutcome):
+            self.teleportation.told(message)
+        elif isinstance(message, PairDiscarded):
+            self.teleportation.discarded(message.pair_id, f"at {event.sender}, {message.reason}")
+            self.link_layer.discarded_remotely(message)
+        elif isinstance(message, PreparedRemotely):
+            self.link_layer.prepared_remotely(message)
+
+    def waits(self) -> tuple[str, ...]:
+        """What the attached applications wait for, a line each."""
+        lines = []
+        for session in self.core.sessions.values():
+            for request in self.link_layer.requests.values():
+                if request.session == session.number:
+                    lines.append(
+                        f"{session.application} waits for {request.to_deliver} of {request.asked.number} "
+                        f"pairs with {request.link.remote}"
+                    )
+            for (sender, tag), queue in self.mailbox.waiting.items():
+                if any(receiving.session == session.number for receiving in queue):
+                    lines.append(f"{session.application} waits for a message from {sender} under tag {tag!r}")
+            for pair_id, (owner, _) in self.teleportation.waiting.items():
+                if owner == session.number:
+                    lines.append(f"{session.application} waits for the teleportation outcome of pair {pair_id}")
+            for link, waiters in self.transmission.waiting.items():
+                if any(owner == session.number for owner, _ in waiters):
+                    lines.append(f"{session.application} waits for a qubit over link {link}")
+        return tuple(lines)

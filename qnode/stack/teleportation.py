@@ -1,0 +1,157 @@
+"""Teleportation over one Bell pair: measure at one end, tell, correct at the other (Bennett et al., 1993)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qnode.stack.core import Core, RequestRefused
+from qnode.stack.events import TimerKey
+from qnode.stack.link_layer import correction
+from qnode.stack.memory import Cause, HeldQubit
+from qnode.wire.application import Outcomes, Qubit, ReceiveTeleported, Teleport
+from qnode.wire.fabric import Circuit
+from qnode.wire.peer import TeleportOutcome
+from qnode.wire.quantum import MeasureBell
+
+REMEMBERED_OUTCOMES = 4096
+"""Most outcomes kept for pairs that no application has asked about."""
+
+
+@dataclass(slots=True)
+class Teleportation:
+    """Both ends of every teleportation of a node."""
+
+    core: Core
+    outcomes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Session and call that wait for a pair's outcome."""
+
+    def teleport(self, session: int, request: Teleport) -> None:
+        """Measure the qubit and this end of the pair in the Bell basis.
+
+        Raises:
+            RequestRefused: one of them is not the session's.
+        """
+        core = self.core
+        half = core.pair_of(session, request.pair_id)
+        data = core.qubit_of(session, request.qubit)
+        if data is half or half.pair is None:
+            raise RequestRefused("bad_request", f"qubit {data.name} is the pair's own half; give the qubit to send")
+        for held in (data, half):
+            held.slot.change(Cause.LEAVE)
+        step = MeasureBell(qubits=(data.name, half.name))
+        core.operate(
+            Circuit(steps=(step,)),
+            Sending(self, session, request.call, half.pair.pair_id, half.pair.remote, (data, half)),
+        )
+
+    def receive(self, session: int, request: ReceiveTeleported) -> None:
+        """Correct this end of the pair, once its outcome is here.
+
+        Raises:
+            RequestRefused: the pair is not the session's.
+        """
+        half = self.core.pair_of(session, request.pair_id)
+        if request.pair_id in self.waiting:
+            raise RequestRefused("bad_request", f"another call already waits for pair {request.pair_id}")
+        outcome = self.outcomes.pop(request.pair_id, None)
+        if outcome is not None:
+            self._correct(session, request.call, half, outcome)
+            return
+        self.waiting[request.pair_id] = (session, request.call)
+        if request.timeout_ps is not None:
+            self.core.set_timer(request.timeout_ps, _timer(request.pair_id, request.call))
+
+    def told(self, outcome: TeleportOutcome) -> None:
+        """The other end has measured."""
+        if any(bit not in (0, 1) for bit in outcome.bits):
+            return
+        waiter = self.waiting.pop(outcome.pair_id, None)
+        half = self.core.memory.halves.get(outcome.pair_id)
+        if waiter is not None and half is not None:
+            session, call = waiter
+            self.core.cancel_timer(_timer(outcome.pair_id, call))
+            self._correct(session, call, half, outcome.bits)
+        elif half is not None and len(self.outcomes) < REMEMBERED_OUTCOMES:
+            self.outcomes[outcome.pair_id] = outcome.bits
+
+    def timed_out(self, pair_id: str, call: int) -> None:
+        """A receiver's deadline has come; it may ask again."""
+        waiter = self.waiting.get(pair_id)
+        if waiter is not None and waiter[1] == call:
+            del self.waiting[pair_id]
+            self.core.fail(waiter[0], call, "timeout", f"no outcome for pair {pair_id} came in time")
+
+    def discarded(self, pair_id: str, why: str) -> None:
+        """The pair is gone: whoever waits for its outcome is told."""
+        self.outcomes.pop(pair_id, None)
+        waiter = self.waiting.pop(pair_id, None)
+        if waiter is not None:
+            session, call = waiter
+            self.core.cancel_timer(_timer(pair_id, call))
+            self.core.fail(session, call, "discarded", f"pair {pair_id} was discarded: {why}")
+
+    def forget(self, session: int) -> None:
+        """The session is over."""
+        for pair_id, (owner, call) in list(self.waiting.items()):
+            if owner == session:
+                del self.waiting[pair_id]
+                self.core.cancel_timer(_timer(pair_id, call))
+
+    def _correct(self, session: int, call: int, half: HeldQubit, outcome: tuple[int, int]) -> None:
+        core = self.core
+        core.memory.unpair(half)
+        half.slot.change(Cause.UNPAIR)
+        steps = correction(half.name, *outcome)
+        if steps:
+            core.operate(Circuit(steps=steps), CorrectingTeleported(core, session, call, half.name))
+        else:
+            core.answer(session, Qubit(call=call, now_ps=core.now, qubit=half.name))
+
+
+@dataclass(slots=True)
+class Sending:
+    """The Bell measurement of a teleportation."""
+
+    part: Teleportation
+    session: int
+    call: int
+    pair_id: str
+    remote: str
+    consumed: tuple[HeldQubit, HeldQubit]
+
+    def completed(self, bits: tuple[int, ...]) -> None:
+        """Tell the other end."""
+        core = self.part.core
+        for held in self.consumed:
+            core.memory.release(held, why=f"was teleported or measured at {core.now / 1e12:.9g} s")
+        core.send(self.remote, TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1])))
+        core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits))
+
+    def refused(self, code: str, reason: str) -> None:
+        """Nothing was measured."""
+        for held in self.consumed:
+            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)
+        self.part.core.fail(self.session, self.call, "refused", reason)
+
+
+@dataclass(slots=True)
+class CorrectingTeleported:
+    """The Pauli gates at the receiving end."""
+
+    core: Core
+    session: int
+    call: int
+    qubit: str
+
+    def completed(self, bits: tuple[int, ...]) -> None:
+        """The qubit is what was sent."""
+        self.core.answer(self.session, Qubit(call=self.call, now_ps=self.core.now, qubit=self.qubit))
+
+    def refused(self, code: str, reason: str) -> None:
+        """The qubit went away meanwhile."""
+        self.core.fail(self.session, self.call, "refused", reason)
+
+
+def _timer(pair_id: str, call: int) -> TimerKey:
+    return ("teleported", pair_id, call)

@@ -1,0 +1,108 @@
+"""Qubits that themselves travel over a link."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from qnode.stack.core import Core
+from qnode.stack.events import TimerKey
+from qnode.stack.link_layer import LinkLayer
+from qnode.stack.memory import Cause, HeldQubit
+from qnode.wire.application import Qubit, ReceiveQubit, TransmitQubit
+from qnode.wire.fabric import Arrived, Lost, Transmit
+
+
+@dataclass(slots=True)
+class Transmission:
+    """Sending and receiving of qubits at a node."""
+
+    core: Core
+    link_layer: LinkLayer
+    came: dict[str, deque[Arrived | Lost]] = field(default_factory=dict)
+    """Arrivals and announced losses by link, that no application has asked for yet."""
+    waiting: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)
+    """Sessions and calls that wait, by link."""
+
+    def transmit(self, session: int, request: TransmitQubit) -> None:
+        """Send a qubit to a neighbour.
+
+        Raises:
+            RequestRefused: it is not the session's, or there is no link.
+        """
+        link = self.link_layer.link_to(request.remote)
+        held = self.core.qubit_of(session, request.qubit)
+        held.slot.change(Cause.LEAVE)
+        self.core.operate(
+            Transmit(link=link.name, qubit=held.name), Transmitting(self.core, session, request.call, held)
+        )
+
+    def receive(self, session: int, request: ReceiveQubit) -> None:
+        """Answer with the next qubit from a neighbour, now or when it comes.
+
+        Raises:
+            RequestRefused: there is no link.
+        """
+        link = self.link_layer.link_to(request.remote).name
+        self.waiting.setdefault(link, deque()).append((session, request.call))
+        if request.timeout_ps is not None:
+            self.core.set_timer(request.timeout_ps, _timer(session, request.call))
+        self._hand_over(link)
+
+    def arrived(self, event: Arrived) -> None:
+        """A qubit lies in a communication slot here."""
+        self.core.memory.take("communication", Cause.PLACE, session=None, name=event.qubit)
+        self.came.setdefault(event.link, deque()).append(event)
+        self._hand_over(event.link)
+
+    def lost(self, event: Lost) -> None:
+        """A qubit did not arrive, and the channel tells."""
+        self.came.setdefault(event.link, deque()).append(event)
+        self._hand_over(event.link)
+
+    def timed_out(self, session: int, call: int) -> None:
+        """A receiver's deadline has come."""
+        for link, queue in self.waiting.items():
+            if (session, call) in queue:
+                queue.remove((session, call))
+                self.core.fail(session, call, "timeout", f"no qubit came over link {link} in time")
+
+    def forget(self, session: int) -> None:
+        """The session is over."""
+        for link, queue in self.waiting.items():
+            self.waiting[link] = deque(waiter for waiter in queue if waiter[0] != session)
+
+    def _hand_over(self, link: str) -> None:
+        waiting, came = self.waiting.get(link), self.came.get(link)
+        while waiting and came:
+            (session, call), event = waiting.popleft(), came.popleft()
+            self.core.cancel_timer(_timer(session, call))
+            if isinstance(event, Lost):
+                self.core.fail(session, call, "lost", f"qubit {event.qubit} was lost on link {link}: {event.reason}")
+            else:
+                self.core.memory.qubits[event.qubit].session = session
+                self.core.answer(session, Qubit(call=call, now_ps=self.core.now, qubit=event.qubit))
+
+
+@dataclass(slots=True)
+class Transmitting:
+    """A qubit being sent."""
+
+    core: Core
+    session: int
+    call: int
+    held: HeldQubit
+
+    def completed(self, bits: tuple[int, ...]) -> None:
+        """It has left."""
+        self.core.memory.release(self.held, why=f"was transmitted at {self.core.now / 1e12:.9g} s")
+        self.core.done(self.session, self.call)
+
+    def refused(self, code: str, reason: str) -> None:
+        """It stays."""
+        self.held.slot.change(Cause.STAY_PAIRED if self.held.pair is not None else Cause.STAY)
+        self.core.fail(self.session, self.call, "refused", reason)
+
+
+def _timer(session: int, call: int) -> TimerKey:
+    return ("receive_qubit", str(session), call)

@@ -1,0 +1,101 @@
+"""The sockets of a node: the only place where a node imports ZeroMQ."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import zmq
+
+from qnode.wire import application, fabric
+
+LARGEST_ZMQ_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Beyond this a client is cut off; up to it, what is too large gets an answer that says so."""
+LINGER_MS = 500
+"""How long a closing socket may go on delivering answers."""
+
+FABRIC = "fabric"
+CLIENTS = "clients"
+
+
+class Transport:
+    """A DEALER to the fabric, a ROUTER for applications, and one process descriptor a client."""
+
+    def __init__(self, *, name: str, fabric_endpoint: str, application_endpoint: str) -> None:
+        self._context = zmq.Context()
+        self._fabric = self._context.socket(zmq.DEALER)
+        self._fabric.set(zmq.LINGER, LINGER_MS)
+        self._fabric.set(zmq.SNDHWM, 0)
+        self._fabric.set(zmq.RCVHWM, 0)
+        self._fabric.setsockopt(zmq.ROUTING_ID, name.encode())
+        self._fabric.connect(fabric_endpoint)
+        self._clients = self._context.socket(zmq.ROUTER)
+        self._clients.set(zmq.LINGER, LINGER_MS)
+        self._clients.set(zmq.SNDHWM, 0)
+        self._clients.set(zmq.MAXMSGSIZE, LARGEST_ZMQ_MESSAGE_BYTES)
+        self._clients.bind(application_endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self._fabric, zmq.POLLIN)
+        self._poller.register(self._clients, zmq.POLLIN)
+        self._processes: dict[int, bytes] = {}
+
+    def wait(self) -> Iterator[tuple[str, bytes]]:
+        """Wait until something is there; yield its source, and for a client whose process ended its identity.
+
+        The wait has no deadline of its own: the fabric's watchdog probes a node that does not block.
+        """
+        for source, _ in self._poller.poll():
+            if source is self._fabric:
+                yield FABRIC, b""
+            elif source is self._clients:
+                yield CLIENTS, b""
+            else:
+                yield "", self.unwatch(source)
+
+    def to_fabric(self, message: fabric.ToFabric) -> None:
+        """Send a frame to the fabric."""
+        self._fabric.send(fabric.to_fabric.encode(message))
+
+    def from_fabric(self) -> fabric.ToNode | None:
+        """The next frame of the fabric, if one is there."""
+        try:
+            return fabric.to_node.decode(self._fabric.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            return None
+
+    def to_client(self, identity: bytes, message: application.Answer) -> None:
+        """Answer a client; one that is gone is no error."""
+        self._clients.send_multipart((identity, application.answers.encode(message)))
+
+    def from_client(self) -> tuple[bytes, list[bytes]] | None:
+        """The identity and frames of the next client message, if one is there."""
+        try:
+            identity, *frames = self._clients.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        return identity, frames
+
+    def watch(self, process_id: int, identity: bytes) -> int:
+        """Have ``wait`` tell when a client's process ends; returns the descriptor.
+
+        Raises:
+            OSError: there is no such process here.
+        """
+        descriptor = os.pidfd_open(process_id)
+        self._processes[descriptor] = identity
+        self._poller.register(descriptor, zmq.POLLIN)
+        return descriptor
+
+    def unwatch(self, descriptor: int) -> bytes:
+        """Stop watching a process; returns the identity of its client."""
+        self._poller.unregister(descriptor)
+        os.close(descriptor)
+        return self._processes.pop(descriptor)
+
+    def close(self) -> None:
+        """Deliver what can be delivered within the linger time and close."""
+        with contextlib.suppress(zmq.ZMQError):
+            self._clients.close()
+            self._fabric.close()
+            self._context.term()

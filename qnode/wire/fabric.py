@@ -1,0 +1,185 @@
+"""Node and fabric: BLOCK and GRANT, and all that rides inside them. Every time is virtual, in picoseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qnode.wire.codec import Codec, Message
+from qnode.wire.quantum import Step
+
+
+class Circuit(Message, frozen=True, kw_only=True, tag="circuit"):
+    """Steps done one after the other, each taking its time; the bits of all measurements come back together."""
+
+    steps: tuple[Step, ...]
+
+
+class Generate(Message, frozen=True, kw_only=True, tag="generate"):
+    """Try for a Bell pair on ``link`` with a fresh communication qubit, until heralded or cancelled."""
+
+    link: str
+    qubit: str
+    purpose: str = ""
+    """Attempts start once both ends ask with the same purpose."""
+
+
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Stop the attempts of an earlier ``Generate``."""
+
+    operation: int
+
+
+class Transmit(Message, frozen=True, kw_only=True, tag="transmit"):
+    """Send the qubit itself to the other end of ``link``."""
+
+    link: str
+    qubit: str
+
+
+class Operation(Message, frozen=True, kw_only=True):
+    """One thing to do at the fabric, starting at ``at``; ``operation`` numbers it within its node."""
+
+    operation: int
+    at: int
+    action: Circuit | Generate | Cancel | Transmit
+
+
+class Send(Message, frozen=True, kw_only=True):
+    """A classical message to another node, leaving at ``at``."""
+
+    at: int
+    to: str
+    payload: bytes
+
+
+class Note(Message, frozen=True, kw_only=True):
+    """A line for the event log: what an application did or said."""
+
+    at: int
+    kind: str
+    details: dict[str, Any]
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """A node is up."""
+
+    version: int
+    node: str
+    process_id: int
+
+
+class Block(Message, frozen=True, kw_only=True, tag="block"):
+    """The node has nothing to do before ``wake_at`` (None: before something happens to it)."""
+
+    wake_at: int | None = None
+    sends: tuple[Send, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    notes: tuple[Note, ...] = ()
+    applications: int = 0
+    """How many applications are attached or still expected."""
+
+
+class Interrupt(Message, frozen=True, kw_only=True, tag="interrupt"):
+    """Something from outside virtual time wants the blocked node: grant it the present."""
+
+    reason: str
+
+
+class ProbeAnswer(Message, frozen=True, kw_only=True, tag="probe_answer"):
+    """What the node is waiting for, a line each."""
+
+    waits: tuple[str, ...]
+
+
+ToFabric = Hello | Block | Interrupt | ProbeAnswer
+
+
+class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
+    """A classical message arrives."""
+
+    at: int
+    sender: str
+    payload: bytes
+
+
+class Completed(Message, frozen=True, kw_only=True, tag="completed"):
+    """A circuit, transmission or cancellation is done."""
+
+    at: int
+    operation: int
+    bits: tuple[int, ...] = ()
+
+
+class Refused(Message, frozen=True, kw_only=True, tag="refused"):
+    """An operation that the fabric would not do; nothing of it was done unless the reason says so."""
+
+    at: int
+    operation: int
+    code: str
+    reason: str
+
+
+class Heralded(Message, frozen=True, kw_only=True, tag="heralded"):
+    """A pair on ``link``, announced: this end's half is the qubit that its ``Generate`` named."""
+
+    at: int
+    operation: int
+    link: str
+    pair_id: str
+    bell_index: int
+    emitted_at: int
+    """Since when this end's memory has been ageing."""
+
+
+class Arrived(Message, frozen=True, kw_only=True, tag="arrived"):
+    """A qubit sent by the other end of ``link`` lies in a communication slot here."""
+
+    at: int
+    link: str
+    qubit: str
+
+
+class Lost(Message, frozen=True, kw_only=True, tag="lost"):
+    """A qubit sent by the other end of ``link`` did not arrive, and the channel tells."""
+
+    at: int
+    link: str
+    qubit: str
+    reason: str
+
+
+Event = Delivered | Completed | Refused | Heralded | Arrived | Lost
+
+
+class Grant(Message, frozen=True, kw_only=True, tag="grant"):
+    """All that happens to the node in ``[now, until)``, in order."""
+
+    now: int
+    until: int
+    events: tuple[Event, ...] = ()
+
+
+class Probe(Message, frozen=True, kw_only=True, tag="probe"):
+    """What are you waiting for?"""
+
+
+class Halt(Message, frozen=True, kw_only=True, tag="halt"):
+    """The run is over: applications are told why, and the node ends."""
+
+    reason: str
+
+
+class ApplicationEnded(Message, frozen=True, kw_only=True, tag="application_ended"):
+    """The process of an application that was expected here has ended."""
+
+    application: str
+    status: str
+
+
+ToNode = Grant | Probe | Halt | ApplicationEnded
+
+MAXIMUM_FABRIC_FRAME_BYTES = 1 << 30
+"""Nodes and fabric are ours; a frame bundles many payloads."""
+
+to_fabric: Codec[ToFabric] = Codec(ToFabric, maximum_bytes=MAXIMUM_FABRIC_FRAME_BYTES)
+to_node: Codec[ToNode] = Codec(ToNode, maximum_bytes=MAXIMUM_FABRIC_FRAME_BYTES)

@@ -1,0 +1,43 @@
+"""Node and node: what travels as the payload of a classical message."""
+
+from __future__ import annotations
+
+from qnode.wire.codec import Codec, Message
+from qnode.wire.quantum import Axis
+
+
+class ApplicationMessage(Message, frozen=True, kw_only=True, tag="application_message"):
+    """One application's bytes for another's."""
+
+    sender_application: str
+    recipient_application: str | None = None
+    """None: whichever application there asks for it."""
+    tag: str = ""
+    payload: bytes = b""
+
+
+class PairDiscarded(Message, frozen=True, kw_only=True, tag="pair_discarded"):
+    """The sender's half of the pair is gone; yours is worth nothing."""
+
+    pair_id: str
+    reason: str
+
+
+class TeleportOutcome(Message, frozen=True, kw_only=True, tag="teleport_outcome"):
+    """The Bell measurement's bits: apply X^x, then Z^z, to your half of the pair."""
+
+    pair_id: str
+    bits: tuple[int, int]
+
+
+class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotely"):
+    """The sender measured its half along ``axis`` and read ``bit``: that prepared your half."""
+
+    pair_id: str
+    axis: Axis
+    bit: int
+
+
+PeerMessage = ApplicationMessage | PairDiscarded | TeleportOutcome | PreparedRemotely
+
+peer: Codec[PeerMessage] = Codec(PeerMessage)

@@ -29,7 +29,7 @@ def broken_rules(section: type[msgspec.Struct], fields: Mapping[str, object]) ->
 
 def _memory(fields: Mapping[str, object]) -> Broken:
     t1_s, t2_s = _number(fields, "t1_s"), _number(fields, "t2_s")
-    if t1_s is not None and t2_s is not None and t2_s > 99 * t1_s * (1 + _ROUNDING):
+    if t1_s is not None and t2_s is not None and t2_s > 2 * t1_s * (1 + _ROUNDING):
         yield "t2_s", f"expected at most twice t1_s ({2 * t1_s}), found {t2_s}"
 
 

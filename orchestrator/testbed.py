@@ -150,9 +150,7 @@ class Testbed:
                 await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))
         for node in nodes:
             log = str(self._log(f"node {node.name}"))
-            await self._agent.send(
-                protocol.StartNode(configuration=node, peer_group=group_of[node.name], log=log)
-            )
+            await self._agent.send(protocol.StartNode(configuration=node, peer_group=group_of[node.name], log=log))
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
         await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
         self.write_record()
@@ -199,6 +197,7 @@ class Testbed:
             **application.environment,
             "QLOOM_SOCKET": self.endpoint(application.node),
             "QLOOM_APPLICATION": application.name,
+            "QLOOM_SEED": str(self.scenario.seed),
             "PYTHONUNBUFFERED": "1",
         }
         name = f"application {application.name}"
@@ -223,7 +222,8 @@ class Testbed:
         await self.start_virtual_time()
         finished = await self._before_failure(self._finished, None, "the run to end")
         deadline_s = (
-            self.scenario.time.stall_after_s if finished.reason == "every application has ended"
+            self.scenario.time.stall_after_s
+            if finished.reason == "every application has ended"
             else STOPPED_APPLICATIONS_DEADLINE_S
         )
         await self._applications_ended(deadline_s)
@@ -283,9 +283,7 @@ class Testbed:
         """Note what starts and ends."""
         while (message := await self._agent.receive()) is not None:
             if isinstance(message, protocol.Started):
-                self.processes[message.name] = RunningProcess(
-                    message.name, message.process_id, self._log(message.name)
-                )
+                self.processes[message.name] = RunningProcess(message.name, message.process_id, self._log(message.name))
             elif isinstance(message, protocol.NotStarted):
                 self._fail(f"{message.name} could not be started: {message.reason}")
             elif isinstance(message, protocol.Ended):

@@ -57,12 +57,6 @@ class Topology:
         return min((latency for _, _, latency in self._graph.edges(data="latency_ps")), default=None)
 
     def classical_components(self) -> list[tuple[str, ...]]:
-        """The groups of nodes between which there is a path."""
-        import networkx
-
-        return [tuple(sorted(component)) for component in networkx.connected_components(self._graph)]
-
-    def classical_components(self) -> list[tuple[str, ...]]:
         """The sets of nodes between which messages can pass, nodes and sets in the order of the scenario."""
         import networkx
 

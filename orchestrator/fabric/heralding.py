@@ -114,7 +114,7 @@ def expected_state(model: LinkModel) -> PairState:
 def draw_attempts(success_probability: float, uniform: float) -> int:
     """The number of attempts up to and with the first success, N >= 1, from ``uniform`` in [0, 1).
 
-    Inversion of P(N > n) = (1 - p)^n: exact for every p in (0, 1].
+    Inversion of P(N > n) = (1 - p)^n: exact for every p in (0, 1] (one below 1e-300 counts as that).
 
     Raises:
         ValueError: p is not in (0, 1], so that no attempt would ever succeed.
@@ -123,7 +123,7 @@ def draw_attempts(success_probability: float, uniform: float) -> int:
         raise ValueError(f"attempts succeed with a probability in (0, 1], found {success_probability}")
     if success_probability == 1.0:
         return 1
-    return 1 + math.floor(math.log1p(-uniform) / math.log1p(-success_probability))
+    return 1 + math.floor(math.log1p(-uniform) / math.log1p(-max(success_probability, 1e-300)))
 
 
 def pick_outcome(model: LinkModel, uniform: float) -> Outcome:
@@ -173,7 +173,7 @@ class _Clicks:
 
 
 def _single_click(link: Link, heralding: SingleClick, alphas: tuple[float, float]) -> LinkModel:
-    """Cabrillo et al. 1999 PRA 59 1025; Humphreys et al. 2018 Nature 558 268; errors as Hermans et al. 2023 NJP 25 013011.
+    """Cabrillo et al. 1999 PRA 59 1025; Humphreys et al. 2018 Nature 558 268; Hermans et al. 2023 NJP 25 013011.
 
     End i prepares sqrt(alpha_i)|1>|photon> + sqrt(1 - alpha_i)|0>|no photon>. Exactly one detector clicks; the photon
     numbers of |00>, |01>, |10> and |11> tell the four apart except |01> and |10>, whose coherence survives where the
@@ -213,7 +213,7 @@ def _double_click(link: Link, heralding: DoubleClick) -> LinkModel:
 
 
 def _midpoint_source(link: Link, heralding: MidpointSource) -> LinkModel:
-    """Jones et al. 2016 NJP 18 083015, "midpoint source": photon pairs from the middle, loaded and heralded at the ends.
+    """Jones et al. 2016 NJP 18 083015, "midpoint source": photon pairs from the middle, loaded, heralded at the ends.
 
     A photon is loaded with c_i T_i and its loading heralded with h = 1 - (1 - d) q; an end that loaded nothing heralds
     falsely with p_d. Unless both loaded, the pair is maximally mixed. Photons arrive after L_i/v, when memories begin

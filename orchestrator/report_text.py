@@ -22,6 +22,24 @@ def _seconds(value: float) -> str:
     return "0 s" if value == 0 else f"{value:.3g} s"
 
 
+def _link(name: str, link: dict[str, Any]) -> Table:
+    """One link: what was measured beside what theory says."""
+    table = Table("", "measured", "in theory", title=f"Link {name}", title_justify="left")
+    waiting = link.get("waiting_s")
+    table.add_row("pairs heralded", str(link["pairs"]), "")
+    table.add_row("attempts", str(link["attempts"]), f"one in {1 / link['success_probability']:.5g} succeeds")
+    if waiting:
+        table.add_row("pairs/s while trying", _number(link["rate_hz"]), _number(link["expected_rate_hz"]))
+        table.add_row("pairs/s over the run", _number(link["delivered_rate_hz"]), "")
+        table.add_row("waiting time, mean", _seconds(waiting["mean"]), _seconds(link["expected_waiting_s"]))
+        quantiles = " / ".join(_seconds(waiting[name]) for name in ("p50", "p90", "p99", "max"))
+        table.add_row("p50 / p90 / p99 / max", quantiles, "")
+    table.add_row("fidelity at the herald", "", f"{link['expected_fidelity_at_herald']:.5f}")
+    if "oracle_fidelity_at_use" in link:
+        table.add_row("fidelity at use, the oracle's view", f"{link['oracle_fidelity_at_use']:.5f}", "")
+    return table
+
+
 def rendered(report: dict[str, Any]) -> RenderableType:
     """The whole report as tables and lines."""
     parts: list[RenderableType] = [
@@ -31,27 +49,8 @@ def rendered(report: dict[str, Any]) -> RenderableType:
         )
     ]
     if report["links"]:
-        links = Table(title="Links", title_justify="left")
-        for column in ("link", "pairs", "attempts", "rate (Hz)", "in theory", "wait: mean", "in theory", "p90", "max"):
-            links.add_column(column, justify="left" if column == "link" else "right")
-        for column in ("F at herald, in theory", "F at use, oracle's view"):
-            links.add_column(column, justify="right")
         for name, link in report["links"].items():
-            waiting = link.get("waiting_s")
-            links.add_row(
-                name,
-                str(link["pairs"]),
-                str(link["attempts"]),
-                _number(link["rate_hz"]) if waiting else "-",
-                _number(link["expected_rate_hz"]),
-                _seconds(waiting["mean"]) if waiting else "-",
-                _seconds(link["expected_waiting_s"]) if waiting else "-",
-                _seconds(waiting["p90"]) if waiting else "-",
-                _seconds(waiting["max"]) if waiting else "-",
-                f"{link['expected_fidelity_at_herald']:.5f}",
-                f"{link['oracle_fidelity_at_use']:.5f}" if "oracle_fidelity_at_use" in link else "-",
-            )
-        parts.append(links)
+            parts.append(_link(name, link))
     if report["results"]:
         results = Table("application", "result", "value", title="What the applications report", title_justify="left")
         for application, values in report["results"].items():

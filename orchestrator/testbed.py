@@ -22,7 +22,7 @@ from orchestrator import control
 from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric_configuration import FabricConfiguration
 from orchestrator.launch import protocol
-from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.launch.local import LocalAgent
 from orchestrator.run_directory import SocketDirectory, TestbedRecord
 from orchestrator.scenario import Application, Scenario
 
@@ -239,9 +239,13 @@ class Testbed:
         await self._control.send(control.to_fabric.encode(control.Stop(reason=reason)))
         return await self._before_failure(self._finished, STOP_DEADLINE_S, "the fabric to end the run")
 
-    async def failed(self) -> str:
-        """Wait until a process of the testbed dies that should not; returns the story."""
-        return await asyncio.shield(self._failed)
+    async def ended(self) -> control.Finished:
+        """Wait for the end of the run.
+
+        Raises:
+            TestbedError: a process of the testbed died.
+        """
+        return await self._before_failure(self._finished, None, "the run to end")
 
     async def ask_status(self) -> None:
         """Have the fabric refresh ``status``."""

@@ -190,10 +190,9 @@ def _single_click(link: Link, heralding: SingleClick, alphas: tuple[float, float
         bright_a * dark_b * clicks.one(efficiencies[0]),
         bright_a * bright_b * clicks.both(efficiencies),
     )
-    coherence = (
-        math.sqrt(bright_a * dark_a * bright_b * dark_b * efficiencies[0] * efficiencies[1] * heralding.visibility)
-        * (0.5 * clicks.at_detector * math.exp(-(heralding.phase_uncertainty_rad**2) / 2.0))
-    )
+    coherence = math.sqrt(
+        bright_a * dark_a * bright_b * dark_b * efficiencies[0] * efficiencies[1] * heralding.visibility
+    ) * (0.5 * clicks.at_detector * math.exp(-(heralding.phase_uncertainty_rad**2) / 2.0))
     return _at_station(link, heralding, populations=populations, coherence=coherence, patterns=1)
 
 

@@ -76,7 +76,9 @@ class Agent:
 
     def _do(self, message: protocol.ToAgent) -> None:
         if isinstance(message, protocol.StartNode):
-            configuration = msgspec.structs.replace(message.configuration, peers=self._peers.get(message.peer_group, ()))
+            configuration = msgspec.structs.replace(
+                message.configuration, peers=self._peers.get(message.peer_group, ())
+            )
             name = f"node {configuration.name}"
             self._fork(name, message.log, lambda: node_main.serve(configuration))
         elif isinstance(message, protocol.Peers):
@@ -213,7 +215,7 @@ def _children_of(parent: int) -> list[int]:
 def main() -> None:
     """Take the supervisor's socket and serve."""
     setproctitle("qloom: agent")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     supervisor = socket.socket(fileno=int(sys.argv[1]))
     supervisor.setblocking(True)

@@ -100,4 +100,3 @@ class LocalAgent:
         for process_id in process_ids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process_id, signal.SIGKILL)
-

@@ -1,0 +1,211 @@
+"""Runs of a scenario from start to report, and testbeds that stay up: what the commands ``run`` and ``up`` do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from orchestrator import report, report_text
+from orchestrator.fabric.clock import PICOSECONDS
+from orchestrator.launch.local import LaunchError
+from orchestrator.run_directory import RunDirectoryError, create_run_directory
+from orchestrator.scenario import Scenario
+from orchestrator.testbed import RunOutcome, Testbed, TestbedError
+from qnode.wire.version import VERSION
+
+OK, EXPECTATION_FAILED, BAD_INPUT, TESTBED_FAILED = 0, 1, 2, 3
+"""Exit codes of every command."""
+STATUS_INTERVAL_S = 0.25
+DETACH_DEADLINE_S = 120.0
+
+
+class Interrupted(Exception):
+    """A signal asked for the end."""
+
+
+def run(
+    scenario: Scenario, *, directory: Path, out: Path | None, console: Console, shake_s: float = 0.0
+) -> tuple[dict[str, Any], Path]:
+    """Run a scenario to its end; returns the report and the run directory.
+
+    Raises:
+        TestbedError, LaunchError, RunDirectoryError: the testbed failed; nothing is left behind but the run directory.
+        Interrupted: SIGINT or SIGTERM; likewise.
+    """
+    run_directory = create_run_directory(out, scenario.name)
+    outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
+    return _written(scenario, outcome, run_directory), run_directory
+
+
+async def _run(
+    scenario: Scenario, directory: Path, run_directory: Path, console: Console, shake_s: float
+) -> RunOutcome:
+    testbed = Testbed(scenario, directory, run_directory, shake_s=shake_s)
+    async with _interruptible(), _progress(testbed, console), testbed:
+        return await testbed.run()
+
+
+@contextlib.asynccontextmanager
+async def _interruptible() -> AsyncIterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into a cancellation that unwinds everything, then into ``Interrupted``."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def interrupt(number: signal.Signals) -> None:
+        if not received:
+            task.cancel()
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        raise Interrupted(f"ended by {received[0].name}") from None
+
+
+@contextlib.asynccontextmanager
+async def _progress(testbed: Testbed, console: Console) -> AsyncIterator[None]:
+    """A line on a terminal that shows how far the run is."""
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        stop_s = testbed.scenario.stop.at_s
+        task = progress.add_task("starting", total=stop_s)
+
+        async def follow() -> None:
+            while True:
+                await asyncio.sleep(STATUS_INTERVAL_S)
+                with contextlib.suppress(AttributeError):  # no control socket before the testbed is up
+                    await testbed.ask_status()
+                status = testbed.status
+                if status is not None:
+                    now_s = status.now_ps / PICOSECONDS
+                    text = (
+                        f"{testbed.scenario.name}: {now_s:.4g} s virtual, {status.pairs} pairs, "
+                        f"{status.applications} applications"
+                    )
+                    progress.update(task, description=text, completed=min(now_s, stop_s) if stop_s else None)
+
+        follower = asyncio.create_task(follow())
+        try:
+            yield
+        finally:
+            follower.cancel()
+            await asyncio.gather(follower, return_exceptions=True)
+
+
+def _written(scenario: Scenario, outcome: RunOutcome, run_directory: Path) -> dict[str, Any]:
+    """Build the report and write everything a person may look for in the run directory."""
+    built = report.build(scenario, outcome, run_directory / "events.jsonl")
+    built["run_directory"] = str(run_directory)
+    manifest = {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "pace": scenario.time.pace,
+        "deterministic": built["deterministic"],
+        "digest": built["digest"],
+        "ended_because": built["ended_because"],
+        "wire_version": VERSION,
+        "versions": {name: version(name) for name in ("qloom", "qutip", "numpy", "pyzmq", "msgspec")},
+        "python": platform.python_version(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    (run_directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    (run_directory / "scenario.json").write_bytes(msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
+    (run_directory / "report.json").write_text(json.dumps(built, indent=2) + "\n")
+    (run_directory / "report.txt").write_text(report_text.as_text(built))
+    return built
+
+
+def first_difference(first: Path, second: Path) -> str | None:
+    """Where two event logs part, in words; None if they are equal."""
+    with first.open("rb") as one, second.open("rb") as other:
+        number = 0
+        for number, (line, counterpart) in enumerate(zip(one, other, strict=False), start=1):
+            if line != counterpart:
+                return f"event {number} differs:\n  first run:  {line.decode()}  second run: {counterpart.decode()}"
+        rest = [("first", one.readline()), ("second", other.readline())]
+    for name, line in rest:
+        if line:
+            return f"the {name} run goes on after event {number}: {line.decode()}"
+    return None
+
+
+def up(scenario: Scenario, *, directory: Path, out: Path | None, ready: Callable[[Testbed], None]) -> str:
+    """Bring a testbed up and keep it until a signal comes; ``ready`` is called once it is. Returns why it ended.
+
+    Raises:
+        TestbedError, LaunchError, RunDirectoryError: it failed.
+    """
+    run_directory = create_run_directory(out, scenario.name)
+    return asyncio.run(_up(scenario, directory, run_directory, ready))
+
+
+async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:
+    testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True)
+    async with testbed:
+        try:
+            async with _interruptible():
+                await testbed.start_virtual_time()
+                ready(testbed)
+                finished = await testbed.ended()
+        except Interrupted as interrupted:
+            finished = await testbed.stop(str(interrupted))
+        outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
+        _written(scenario, outcome, run_directory)
+        return finished.reason
+
+
+def up_detached(scenario_path: Path, arguments: list[str], out: Path | None) -> dict[str, Any]:
+    """Start ``qloom up`` in a process of its own and wait until its testbed is ready; returns its record.
+
+    Raises:
+        TestbedError: it did not come up; the message is its own.
+    """
+    read, write = os.pipe()
+    command = [sys.executable, "-P", "-m", "orchestrator", "up", str(scenario_path), *arguments]
+    if out is not None:
+        command += ["--out", str(out)]
+    with os.fdopen(read, "rb") as reader:
+        try:
+            process = subprocess.Popen(
+                [*command, "--ready-fd", str(write)],
+                pass_fds=(write,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            os.close(write)
+        answer: dict[str, Any] = json.loads(reader.read() or b"{}")  # ends with the testbed's or its supervisor's end
+    if "error" in answer or not answer:
+        code = process.wait(DETACH_DEADLINE_S)
+        raise TestbedError(answer.get("error", f"the supervisor ended with exit code {code} before it was ready"))
+    return answer
+
+
+__all__ = ["Interrupted", "LaunchError", "RunDirectoryError", "TestbedError", "first_difference", "run", "up"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -182,10 +183,8 @@ def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, deta
         click.echo(f"{scenario.name} is down: {reason}", err=True)
     except (supervisor.RunDirectoryError, supervisor.TestbedError, supervisor.LaunchError) as error:
         if ready_fd is not None:
-            try:
+            with contextlib.suppress(OSError):  # it may have come up and told so before
                 os.write(ready_fd, json.dumps({"error": str(error)}).encode())
-            except OSError:
-                pass  # it had come up and told so before; the process log has the rest
         _fail(TESTBED_FAILED, str(error))
 
 

@@ -97,28 +97,32 @@ class Shell:
             if grant is not None:
                 self._granted(grant)
 
-    def _receive(self) -> fabric.Grant | None:
-        """Take in what is there, waiting for something; returns a grant if one came."""
+    def _look_around(self) -> None:
+        """While applications are waited for: whether the fabric has a word, or a process has ended."""
+        self._receive(timeout_ms=0)
+
+    def _receive(self, *, timeout_ms: int | None = None) -> fabric.Grant | None:
+        """Take in one thing from each source that has some; returns a grant if one came."""
         grant = None
-        for source, identity in self._transport.wait():
+        for source, identity in self._transport.wait(timeout_ms):
             if source == FABRIC:
                 grant = self._from_fabric() or grant
             elif source == CLIENTS:
-                self._from_clients()
+                self._from_client()
             else:
                 self._process_ended(identity)
         return grant
 
     def _from_fabric(self) -> fabric.Grant | None:
-        while (message := self._transport.from_fabric()) is not None:
-            if isinstance(message, fabric.Grant):
-                return message
-            if isinstance(message, fabric.Probe):
-                self._transport.to_fabric(fabric.ProbeAnswer(waits=self._waits()))
-            elif isinstance(message, fabric.ApplicationEnded):
-                self._application_ended(message)
-            else:
-                self._halt(message.reason)
+        message = self._transport.from_fabric()
+        if isinstance(message, fabric.Grant):
+            return message
+        if isinstance(message, fabric.Probe):
+            self._transport.to_fabric(fabric.ProbeAnswer(waits=self._waits()))
+        elif isinstance(message, fabric.ApplicationEnded):
+            self._application_ended(message)
+        else:
+            self._halt(message.reason)
         return None
 
     def _granted(self, grant: fabric.Grant) -> None:
@@ -166,7 +170,8 @@ class Shell:
         """Let every application act at this instant until all of them wait."""
         while not self._halted:
             while (self._expected or any(client.runs() for client in self._clients.values())) and not self._halted:
-                self._receive()
+                if not self._from_client():
+                    self._look_around()
             ready = [client for client in self._clients.values() if client.inbox or client.ended]
             if not ready:
                 return
@@ -234,15 +239,19 @@ class Shell:
         del self._set[key]
         return key
 
-    def _from_clients(self) -> None:
-        while (received := self._transport.from_client()) is not None:
-            identity, frames = received
-            try:
-                if len(frames) != 1:
-                    raise WireError(f"a message of {len(frames)} frames, expected one")
-                self._request(identity, application.requests.decode(frames[0]))
-            except WireError as error:
-                self._refuse(identity, None, "bad_message", str(error))
+    def _from_client(self) -> bool:
+        """Take in the next message of a client; False if none came within a moment."""
+        received = self._transport.from_client()
+        if received is None:
+            return False
+        identity, frames = received
+        try:
+            if len(frames) != 1:
+                raise WireError(f"a message of {len(frames)} frames, expected one")
+            self._request(identity, application.requests.decode(frames[0]))
+        except WireError as error:
+            self._refuse(identity, None, "bad_message", str(error))
+        return True
 
     def _request(self, identity: bytes, request: Request) -> None:
         client = self._clients.get(identity)
@@ -311,7 +320,6 @@ class Shell:
     def _process_ended(self, identity: bytes) -> None:
         client = self._clients.get(identity)
         if client is not None:
-            self._from_clients()
             client.descriptor = None
             outside = not client.runs()
             client.ended = "its process ended"

@@ -14,6 +14,8 @@ LARGEST_ZMQ_MESSAGE_BYTES = 64 * 1024 * 1024
 """Beyond this a client is cut off; up to it, what is too large gets an answer that says so."""
 LINGER_MS = 500
 """How long a closing socket may go on delivering answers."""
+MOMENT_MS = 10
+"""While virtual time waits for applications, only they are listened to for this long at a time."""
 
 FABRIC = "fabric"
 CLIENTS = "clients"
@@ -34,18 +36,19 @@ class Transport:
         self._clients.set(zmq.LINGER, LINGER_MS)
         self._clients.set(zmq.SNDHWM, 0)
         self._clients.set(zmq.MAXMSGSIZE, LARGEST_ZMQ_MESSAGE_BYTES)
+        self._clients.set(zmq.RCVTIMEO, MOMENT_MS)
         self._clients.bind(application_endpoint)
         self._poller = zmq.Poller()
         self._poller.register(self._fabric, zmq.POLLIN)
         self._poller.register(self._clients, zmq.POLLIN)
         self._processes: dict[int, bytes] = {}
 
-    def wait(self) -> Iterator[tuple[str, bytes]]:
+    def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Wait until something is there; yield its source, and for a client whose process ended its identity.
 
-        The wait has no deadline of its own: the fabric's watchdog probes a node that does not block.
+        Without a timeout the wait has no deadline of its own: the fabric's watchdog probes a node that does not block.
         """
-        for source, _ in self._poller.poll():
+        for source, _ in self._poller.poll(timeout_ms):
             if source is self._fabric:
                 yield FABRIC, b""
             elif source is self._clients:
@@ -57,21 +60,19 @@ class Transport:
         """Send a frame to the fabric."""
         self._fabric.send(fabric.to_fabric.encode(message))
 
-    def from_fabric(self) -> fabric.ToNode | None:
-        """The next frame of the fabric, if one is there."""
-        try:
-            return fabric.to_node.decode(self._fabric.recv(zmq.NOBLOCK))
-        except zmq.Again:
-            return None
+    def from_fabric(self) -> fabric.ToNode:
+        """The next frame of the fabric, which must be there."""
+        return fabric.to_node.decode(self._fabric.recv(zmq.NOBLOCK))
 
     def to_client(self, identity: bytes, message: application.Answer) -> None:
         """Answer a client; one that is gone is no error."""
-        self._clients.send_multipart((identity, application.answers.encode(message)))
+        self._clients.send(identity, zmq.SNDMORE)
+        self._clients.send(application.answers.encode(message))
 
     def from_client(self) -> tuple[bytes, list[bytes]] | None:
-        """The identity and frames of the next client message, if one is there."""
+        """The identity and frames of the next client message; None if none came within a moment."""
         try:
-            identity, *frames = self._clients.recv_multipart(zmq.NOBLOCK)
+            identity, *frames = self._clients.recv_multipart()
         except zmq.Again:
             return None
         return identity, frames

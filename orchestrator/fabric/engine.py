@@ -16,7 +16,7 @@ from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.generation import Ask, LinkGeneration, Series
 from orchestrator.fabric.heralding import light_delay_ps, link_model
 from orchestrator.fabric.laboratory import Laboratory, OperationRefused
-from orchestrator.fabric.predictions import fidelity, to_phi_plus
+from orchestrator.fabric.predictions import bell_state, to_phi_plus
 from orchestrator.fabric.streams import Streams
 from orchestrator.scenario import Scenario
 from orchestrator.topology import Topology
@@ -102,10 +102,25 @@ What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery
 
 @dataclass(slots=True)
 class LinkUse:
-    """What the oracle saw of a link's pairs when they were first used, turned into the Phi+ frame."""
+    """What the oracle saw of a link's pairs when they were first used: their states summed, by nearest Bell state."""
 
     pairs: int = 0
-    state_sum: np.ndarray = field(default_factory=lambda: np.zeros((4, 4), dtype=complex))
+    state_sums: np.ndarray = field(default_factory=lambda: np.zeros((4, 4, 4), dtype=complex))
+
+    def add(self, state: np.ndarray) -> None:
+        """Count one pair's state (4, 4)."""
+        nearest = int((_BELL_PROJECTORS @ state.ravel()).real.argmax())
+        self.pairs += 1
+        self.state_sums[nearest] += state
+
+    def mean_state(self) -> np.ndarray:
+        """The mean of all states (4, 4), each turned into the Phi+ frame."""
+        turned = [to_phi_plus(state, index) for index, state in enumerate(self.state_sums)]
+        return np.asarray(sum(turned) / self.pairs)
+
+
+_BELL_PROJECTORS = np.array([np.outer(ket, ket.conj()).conj().ravel() for ket in map(bell_state, range(4))])
+"""Row i times a flattened state is its fidelity with Bell state i."""
 
 
 class Engine:
@@ -414,11 +429,7 @@ class Engine:
             link, halves = self.pairs.pop(qubit.pair_id, (None, None))
             if link is None or halves is None or any(half not in self.laboratory.qubits for half in halves):
                 continue
-            state = self.laboratory.aged_state(halves, at)
-            frame = max(range(4), key=lambda index: fidelity(state, bell_index=index))
-            use = self.uses[link]
-            use.pairs += 1
-            use.state_sum += to_phi_plus(state, frame)
+            self.uses[link].add(self.laboratory.state_now(halves, at))
 
     def _herald(self, what: HeraldArrival, at: int) -> tuple[NodeSeat, ...]:
         generation, series, end = what.generation, what.series, what.end

@@ -243,6 +243,12 @@ class Laboratory:
         """Free a slot."""
         self._occupied[(node, role)] -= 1
 
+    def state_now(self, names: Sequence[str], at: int) -> np.ndarray:
+        """The true state of living qubits at the present instant, as a density matrix (2^n, 2^n) in their order."""
+        for name in names:
+            self._age(self.qubits[name], at)
+        return self.registers.reduced(names)
+
     def aged_state(self, names: Sequence[str], at: int) -> np.ndarray:
         """The true state of ``names`` at ``at``, as a density matrix (2^n, 2^n) in their order; changes nothing.
 
@@ -263,9 +269,14 @@ class Laboratory:
         """The qubits, owned and aged to ``at``."""
         qubits = [self.owned(node, name) for name in names]
         for qubit in qubits:
+            self._age(qubit, at)
+        return qubits
+
+    def _age(self, qubit: TrueQubit, at: int) -> None:
+        """Apply the decoherence since the qubit was last touched."""
+        if qubit.touched_ps != at:
             noise.age(self.registers, qubit.name, qubit.memory, at - qubit.touched_ps)
             qubit.touched_ps = at
-        return qubits
 
     def _end(self, name: str, how: str, at: int) -> None:
         qubit = self.qubits.pop(name)

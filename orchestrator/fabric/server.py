@@ -25,6 +25,8 @@ from qnode.wire.version import VERSION
 PROBE_DEADLINE_S = 2.0
 """How long nodes have to say what they are waiting for."""
 LINGER_MS = 500
+MOMENT_MS = 10
+"""While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
 
 
 class RunFailed(Exception):
@@ -44,6 +46,7 @@ class Server:
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
         self._context = zmq.Context()
         self._nodes = self._bind(zmq.ROUTER, configuration.nodes_endpoint)
+        self._nodes.set(zmq.RCVTIMEO, MOMENT_MS)
         self._control = self._bind(zmq.DEALER, configuration.control_endpoint)
         self._observer = self._bind(zmq.ROUTER, configuration.observer_endpoint)
         self._poller = zmq.Poller()
@@ -150,7 +153,8 @@ class Server:
         limit_s = self._scenario.time.stall_after_s
         remaining_s = self._granted_at_s + limit_s - time.monotonic()
         if remaining_s > 0:
-            self._serve(remaining_s)
+            if not self._from_nodes():
+                self._serve(remaining_s)
             return
         holders = self._engine.holders
         answers = self._probe(holders)
@@ -205,23 +209,23 @@ class Server:
             else:
                 self._from_observers()
 
-    def _from_nodes(self) -> None:
-        receive, decode = self._nodes.recv_multipart, fabric.to_fabric.decode
-        while True:
-            try:
-                frames = receive(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            identity = frames[0]
-            name = identity.decode(errors="replace")
-            try:
-                if len(frames) != 2:
-                    raise WireError(f"a message of {len(frames) - 1} frames, expected one")
-                message = decode(frames[1])
-            except WireError as error:
-                self._complain(identity, f"frame from {name!r} refused: {error}")
-                continue
+    def _from_nodes(self) -> bool:
+        """Take in the next frame of a node; False if none came within a moment."""
+        try:
+            frames = self._nodes.recv_multipart()
+        except zmq.Again:
+            return False
+        identity = frames[0]
+        name = identity.decode(errors="replace")
+        try:
+            if len(frames) != 2:
+                raise WireError(f"a message of {len(frames) - 1} frames, expected one")
+            message = fabric.to_fabric.decode(frames[1])
+        except WireError as error:
+            self._complain(identity, f"frame from {name!r} refused: {error}")
+        else:
             self._from_node(identity, name, message)
+        return True
 
     def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric) -> None:
         if isinstance(message, fabric.Hello):
@@ -328,8 +332,8 @@ class Server:
         states = {}
         for link, use in engine.uses.items():
             if use.pairs:
-                mean = use.state_sum / use.pairs
-                states[link] = (use.pairs, [[(value.real, value.imag) for value in row] for row in mean.tolist()])
+                rows = use.mean_state().tolist()
+                states[link] = (use.pairs, [[(value.real, value.imag) for value in row] for row in rows])
         finished = control.Finished(
             reason=reason,
             error=error,

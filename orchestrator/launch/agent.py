@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import os
 import resource
 import select
@@ -26,11 +27,13 @@ import msgspec
 from setproctitle import setproctitle
 
 import orchestrator.fabric.__main__ as fabric_main
-import qnode.__main__ as node_main
 from orchestrator.launch import protocol
+from qnode.config import NodeConfiguration
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+NODE_PROGRAM = "qnode.__main__"
+"""The program of a node, named as one would name it to a shell; forked instead of started, because it is warm."""
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -42,6 +45,7 @@ class Agent:
         self._socket_directory = socket_directory
         self._children: dict[int, str] = {}
         self._names: dict[str, int] = {}
+        self._serve_node: Callable[[NodeConfiguration], None] = importlib.import_module(NODE_PROGRAM).serve
         self._peers: dict[int, tuple[str, ...]] = {}
         self._wakeup, self._wakeup_writer = socket.socketpair()
         for end in (self._wakeup, self._wakeup_writer):
@@ -80,7 +84,7 @@ class Agent:
                 message.configuration, peers=self._peers.get(message.peer_group, ())
             )
             name = f"node {configuration.name}"
-            self._fork(name, message.log, lambda: node_main.serve(configuration))
+            self._fork(name, message.log, lambda: self._serve_node(configuration))
         elif isinstance(message, protocol.Peers):
             self._peers[message.group] = self._peers.get(message.group, ()) + message.names
         elif isinstance(message, protocol.StartFabric):

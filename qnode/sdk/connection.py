@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from qnode.wire.version import VERSION
 SOCKET_VARIABLE = "QLOOM_SOCKET"
 APPLICATION_VARIABLE = "QLOOM_APPLICATION"
 ATTACH_DEADLINE_S = 60.0
+LIFE_CHECK_MS = 200
+"""How often a waiting client looks whether its node still lives."""
 
 
 class Connection:
@@ -46,8 +49,6 @@ class Connection:
         self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.SNDHWM, 0)
         self.socket.connect(endpoint)
-        self.poller = zmq.Poller()
-        self.poller.register(self.socket, zmq.POLLIN)
 
     def send_attach(self) -> int:
         """Ask for a session."""
@@ -71,7 +72,6 @@ class Connection:
             self.process_descriptor = os.pidfd_open(answer.process_id)
         except OSError as error:
             raise NodeGone(f"the process {answer.process_id} of node {answer.node} is gone ({error})") from error
-        self.poller.register(self.process_descriptor, zmq.POLLIN)
         return answer
 
     def send_call(self, call: Call[T], *, waiting: bool) -> int:
@@ -93,12 +93,9 @@ class Connection:
     def next_answer(self) -> application.Answer | None:
         """The next answer, if one is there."""
         try:
-            answer = application.answers.decode(self.socket.recv(zmq.NOBLOCK))
+            return self._taken(self.socket.recv(zmq.NOBLOCK))
         except zmq.Again:
             return None
-        self.answered += 1
-        self.now_ps = answer.now_ps
-        return answer
 
     def wait_for_answer(self, *, deadline_s: float | None = None) -> application.Answer:
         """Wait for the next answer, as long as the node lives (or until the deadline).
@@ -106,15 +103,24 @@ class Connection:
         Raises:
             NodeGone: the node's process has ended, or nothing came in time.
         """
+        self.socket.set(zmq.RCVTIMEO, LIFE_CHECK_MS if deadline_s is None else round(deadline_s * 1000))
         while True:
-            ready = self.poller.poll(None if deadline_s is None else round(deadline_s * 1000))
-            answer = self.next_answer()
-            if answer is not None:
-                return answer
-            if not ready:
-                raise NodeGone(f"no node answered at {self.endpoint} within {deadline_s:g} s")
-            if any(source == self.process_descriptor for source, _ in ready):
-                raise NodeGone(f"the process of node {self.node} has ended")
+            try:
+                return self._taken(self.socket.recv())
+            except zmq.Again:
+                if deadline_s is not None:
+                    raise NodeGone(f"no node answered at {self.endpoint} within {deadline_s:g} s") from None
+                if self.process_descriptor is not None and select.select([self.process_descriptor], [], [], 0)[0]:
+                    late = self.next_answer()
+                    if late is None:
+                        raise NodeGone(f"the process of node {self.node} has ended") from None
+                    return late
+
+    def _taken(self, frame: bytes) -> application.Answer:
+        answer = application.answers.decode(frame)
+        self.answered += 1
+        self.now_ps = answer.now_ps
+        return answer
 
     def close(self) -> None:
         """Give the socket back."""

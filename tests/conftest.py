@@ -1,0 +1,200 @@
+"""What tests share: scenarios of ideal devices, a testbed of real processes, an observer, and a client of bare bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgpack
+import pytest
+import zmq
+
+from orchestrator import control, scenario
+from orchestrator.hardware import Hardware, Memory
+from orchestrator.testbed import Testbed
+
+T = TypeVar("T")
+DEADLINE_S = 15.0
+"""Longest that a test waits for one answer."""
+UP_DEADLINE_S = 60.0
+
+
+def _ideal(
+    *nodes: str, length_km: float = 1.0, slots: int = 4, name: str = "ideal", seed: int = 7, **durations_s: float
+) -> scenario.Scenario:
+    """A chain of nodes (default: alice, bob) with perfect devices and certain sources, ``slots`` of each role."""
+    nodes = nodes or ("alice", "bob")
+    memory = Memory(slots=slots)
+    hardware = Hardware(communication=memory, storage=memory, **durations_s)
+    return scenario.Scenario(
+        version=1,
+        name=name,
+        seed=seed,
+        nodes={node: scenario.Node(hardware=hardware) for node in nodes},
+        links={
+            f"{left}-{right}": scenario.Link(ends=(left, right), length_km=length_km)
+            for left, right in itertools.pairwise(nodes)
+        },
+    )
+
+
+@dataclass(slots=True)
+class LiveTestbed:
+    """A testbed whose event loop runs in a thread, for tests that are not asynchronous."""
+
+    testbed: Testbed
+    loop: asyncio.AbstractEventLoop
+
+    def do(self, work: Coroutine[Any, Any, T], *, deadline_s: float = DEADLINE_S) -> T:
+        """Await ``work`` in the testbed's loop, but not for ever."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(deadline_s)
+
+    def endpoint(self, node: str) -> str:
+        """Where applications attach to ``node``."""
+        return self.testbed.endpoint(node)
+
+    @property
+    def observer_endpoint(self) -> str:
+        """Where the oracle answers."""
+        return self.testbed.observer_endpoint
+
+    @property
+    def fabric_endpoint(self) -> str:
+        """Where nodes say hello."""
+        return self.testbed.endpoint("alice").replace("node-alice", "fabric")
+
+    def running(self) -> dict[str, int]:
+        """The process ids of what is still running, by name."""
+        return {name: each.process_id for name, each in self.testbed.processes.items() if each.code is None}
+
+
+@contextlib.contextmanager
+def _testbed_of(
+    wanted: scenario.Scenario, directory: Path, *, serves_until_stopped: bool = True, starts: bool = True
+) -> Iterator[LiveTestbed]:
+    """``wanted`` up as real processes; ``starts``: virtual time has begun when this gives it over."""
+    (directory / "logs").mkdir(parents=True, exist_ok=True)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="testbed")
+    thread.start()
+    testbed = Testbed(wanted, directory, directory, serves_until_stopped=serves_until_stopped)
+    live = LiveTestbed(testbed, loop)
+    try:
+        live.do(testbed.__aenter__(), deadline_s=UP_DEADLINE_S)
+        try:
+            if starts:
+                live.do(testbed.start_virtual_time())
+            yield live
+        finally:
+            live.do(testbed.__aexit__(None, None, None), deadline_s=UP_DEADLINE_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(DEADLINE_S)
+        loop.close()
+
+
+@dataclass(slots=True)
+class BareClient:
+    """A DEALER that speaks in maps and bytes: only ZeroMQ and the ``msgpack`` package, none of the product."""
+
+    endpoint: str
+    identity: bytes | None = None
+    calls: int = 0
+    answered: int = 0
+    context: Any = field(default_factory=zmq.Context)
+    socket: Any = None
+
+    def __post_init__(self) -> None:
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.set(zmq.LINGER, 0)
+        if self.identity is not None:
+            self.socket.setsockopt(zmq.ROUTING_ID, self.identity)
+        self.socket.connect(self.endpoint)
+
+    def send(self, **message: Any) -> None:
+        """One map, packed by ``msgpack``."""
+        self.send_frames(msgpack.packb(message))
+
+    def send_frames(self, *frames: bytes) -> None:
+        """These very bytes."""
+        self.socket.send_multipart(frames)
+
+    def receive(self, *, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+        """The next answer; none within the deadline is a failure."""
+        assert self.socket.poll(deadline_s * 1000), f"no answer from {self.endpoint} within {deadline_s:g} s"
+        answer = msgpack.unpackb(self.socket.recv())
+        assert isinstance(answer, dict)
+        self.answered += 1
+        return answer
+
+    def silent(self) -> bool:
+        """Whether nothing has come that was not read."""
+        return not self.socket.poll(0)
+
+    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """A request with a fresh call number, and its answer."""
+        self.calls += 1
+        self.send(type=kind, call=self.calls, **fields)
+        answer = self.receive()
+        assert answer["call"] == self.calls, answer
+        return answer
+
+    def attach(self, application: str, **fields: Any) -> dict[str, Any]:
+        """Open a session."""
+        return self.ask("attach", version=1, application=application, **fields)
+
+    def rest(self) -> None:
+        """Let virtual time go on although no call is open."""
+        self.send(type="wait", seen=self.answered)
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self.socket.close()
+        self.context.term()
+
+
+@contextlib.contextmanager
+def _bare_client(endpoint: str, identity: bytes | None = None) -> Iterator[BareClient]:
+    client = BareClient(endpoint, identity)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _observe(endpoint: str, question: control.Observation) -> control.OracleView:
+    """What the oracle says, as a typed message."""
+    with _bare_client(endpoint) as client:
+        client.send_frames(control.observations.encode(question))
+        assert client.socket.poll(DEADLINE_S * 1000), f"the observer's port {endpoint} is silent"
+        return control.oracle_views.decode(client.socket.recv())
+
+
+@pytest.fixture(scope="session")
+def ideal() -> Callable[..., scenario.Scenario]:
+    """``ideal("alice", "bob", length_km=1, slots=4, measure_duration_s=1e-6)``: a scenario of perfect devices."""
+    return _ideal
+
+
+@pytest.fixture(scope="session")
+def testbed_of() -> Callable[..., contextlib.AbstractContextManager[LiveTestbed]]:
+    """``with testbed_of(scenario, directory) as live``: real processes, taken down whatever happens."""
+    return _testbed_of
+
+
+@pytest.fixture(scope="session")
+def bare_client() -> Callable[..., contextlib.AbstractContextManager[BareClient]]:
+    """``with bare_client(endpoint) as client``: a client that shares no code with the product."""
+    return _bare_client
+
+
+@pytest.fixture(scope="session")
+def observe() -> Callable[[str, control.Observation], control.OracleView]:
+    """``observe(live.observer_endpoint, AskCensus())``: the truth."""
+    return _observe

@@ -28,7 +28,7 @@ scenario_argument = click.argument("file", type=click.Path(path_type=Path))
 seed_option = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the scenario's seed.")
 pace_option = click.option("--pace", help="`max`, or virtual seconds per wall second, such as 0.01.")
 out_option = click.option("--out", type=click.Path(path_type=Path), help="Run directory; must be new or empty.")
-testbed_option = click.option("--testbed", "wanted", help="Name of the testbed, where several are up.")
+testbed_option = click.option("--testbed", "wanted", help="Its name or its supervisor's id, where several are up.")
 
 
 def _fail(code: int, message: str) -> NoReturn:
@@ -88,7 +88,13 @@ def check(file: Path, *, as_json: bool) -> None:
 @out_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output and nothing else.")
 @click.option("--check-determinism", is_flag=True, help="Run twice, the second time shaken, and compare the events.")
-@click.option("--shake", "shake_s", default=0.0, help="Longest random wall-clock pause of every node, in seconds.")
+@click.option(
+    "--shake",
+    "shake_s",
+    type=click.FloatRange(0, 10),
+    default=0.0,
+    help="Longest random wall-clock pause of every node, in seconds.",
+)
 def run(
     file: Path,
     *,
@@ -134,18 +140,22 @@ def run(
     sys.exit(OK if report["ok"] else EXPECTATION_FAILED)
 
 
-def _guarded(work: Callable[[], Any]) -> Any:
-    """Do something with a testbed; its failures are messages and exit codes."""
+def _guarded(work: Callable[[], Any], *, tell: Callable[[dict[str, Any]], None] | None = None) -> Any:
+    """Do something with a testbed; its failures are messages and exit codes, which ``tell`` hears of, too."""
     from orchestrator import supervisor
 
     try:
         return work()
     except supervisor.RunDirectoryError as error:
-        _fail(BAD_INPUT, str(error))
+        code, story = BAD_INPUT, str(error)
     except (supervisor.TestbedError, supervisor.LaunchError) as error:
-        _fail(TESTBED_FAILED, str(error))
+        code, story = TESTBED_FAILED, str(error)
     except (supervisor.Interrupted, KeyboardInterrupt) as error:
-        _fail(TESTBED_FAILED, str(error) or "interrupted")
+        code, story = TESTBED_FAILED, str(error) or "interrupted"
+    if tell is not None:
+        with contextlib.suppress(BrokenPipeError):
+            tell({"error": story})
+    _fail(code, story)
 
 
 @main.command()
@@ -159,43 +169,45 @@ def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, deta
     """Bring a testbed's network up, without its applications, and keep it."""
     from orchestrator import supervisor
 
-    try:
-        scenario = _scenario(file, seed, pace)
-        if detach:
-            arguments = [*(["--seed", str(seed)] if seed is not None else []), *(["--pace", pace] if pace else [])]
-            record = _guarded(lambda: supervisor.up_detached(file, arguments, out))
-            click.echo(f"{record['name']} is up: {record['nodes']} nodes; logs in {record['run_directory']}", err=True)
-            return
+    scenario = _scenario(file, seed, pace)
+    if detach:
+        arguments = [*(["--seed", str(seed)] if seed is not None else []), *(["--pace", pace] if pace else [])]
+        record = _guarded(lambda: supervisor.up_detached(file, arguments, out))
+        click.echo(f"{record['name']} is up: {record['nodes']} nodes; logs in {record['run_directory']}", err=True)
+        return
+    starter = os.fdopen(ready_fd, "w") if ready_fd is not None else None
 
-        def ready(testbed: Testbed) -> None:
-            record = {
-                "name": scenario.name,
-                "nodes": len(scenario.nodes),
-                "run_directory": str(testbed.run_directory),
-            }
-            if ready_fd is not None:
-                os.write(ready_fd, json.dumps(record).encode())
-                os.close(ready_fd)
-            else:
-                click.echo(f"{scenario.name} is up: {record['nodes']} nodes; Ctrl-C takes it down", err=True)
+    def tell(answer: dict[str, Any]) -> None:
+        """Answer, once, whoever waits for a detached testbed."""
+        if starter is not None and not starter.closed:
+            with starter:
+                json.dump(answer, starter)
 
-        reason = supervisor.up(scenario, directory=file.resolve().parent, out=out, ready=ready)
-        click.echo(f"{scenario.name} is down: {reason}", err=True)
-    except (supervisor.RunDirectoryError, supervisor.TestbedError, supervisor.LaunchError) as error:
-        if ready_fd is not None:
-            with contextlib.suppress(OSError):  # it may have come up and told so before
-                os.write(ready_fd, json.dumps({"error": str(error)}).encode())
-        _fail(TESTBED_FAILED, str(error))
+    def ready(testbed: Testbed) -> None:
+        nodes = len(scenario.nodes)
+        try:
+            tell({"name": scenario.name, "nodes": nodes, "run_directory": str(testbed.run_directory)})
+        except BrokenPipeError:
+            raise supervisor.Interrupted("whoever started it did not wait for it") from None
+        click.echo(f"{scenario.name} is up: {nodes} nodes" + ("" if starter else "; Ctrl-C takes it down"), err=True)
+
+    reason = _guarded(
+        lambda: supervisor.up(
+            scenario, directory=file.resolve().parent, out=out, detached=starter is not None, ready=ready
+        ),
+        tell=tell,
+    )
+    click.echo(f"{scenario.name} is down: {reason}", err=True)
 
 
 def _one(wanted: str | None) -> TestbedRecord:
     """The testbed that a command is about; none or several without a name end the program."""
-    up_now = [record for record in records() if wanted in (None, record.name)]
+    up_now = [record for record in records() if wanted in (None, record.name, str(record.supervisor))]
     if not up_now:
         _fail(BAD_INPUT, f"no testbed{f' named {wanted}' if wanted else ''} is up; start one with `qloom up FILE -d`")
     if len(up_now) > 1:
-        names = ", ".join(f"{record.name} (since {record.started_at})" for record in up_now)
-        _fail(BAD_INPUT, f"several testbeds are up: {names}; choose one with --testbed NAME")
+        names = ", ".join(f"{record.name} (supervisor {record.supervisor})" for record in up_now)
+        _fail(BAD_INPUT, f"several testbeds are up: {names}; choose one with --testbed NAME or SUPERVISOR")
     return up_now[0]
 
 
@@ -205,7 +217,7 @@ def ps(*, as_json: bool) -> None:
     """List the testbeds that are up and their processes."""
     found = list(records())
     if as_json:
-        click.echo(json.dumps([msgspec.to_builtins(record) for record in found]))
+        click.echo(json.dumps({"testbeds": [msgspec.to_builtins(record) for record in found]}))
         return
     if not found:
         click.echo("no testbed is up")
@@ -258,12 +270,9 @@ def _print_log(path: Path, *, supervisor: int | None) -> None:
             sys.stdout.flush()
             if descriptor is None:
                 return
-            try:
-                if select.select([descriptor], [], [], FOLLOW_INTERVAL_S)[0]:
-                    os.close(descriptor)
-                    descriptor = None
-            except KeyboardInterrupt:
-                return
+            if select.select([descriptor], [], [], FOLLOW_INTERVAL_S)[0]:
+                os.close(descriptor)
+                descriptor = None
 
 
 @main.command(name="exec", context_settings={"ignore_unknown_options": True})

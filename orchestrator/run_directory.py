@@ -80,7 +80,7 @@ class SocketDirectory:
         try:
             path = Path(tempfile.mkdtemp(prefix="", dir=base_directory()))
             lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another command may hold it for an instant, to see whether we do
         except OSError as error:
             raise RunDirectoryError(f"cannot make a directory for sockets: {error}") from error
         return cls(path, lock)
@@ -157,7 +157,11 @@ def create_run_directory(wanted: Path | None, name: str) -> Path:
     """
     if wanted is not None:
         path = wanted
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        try:
+            taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write into the run directory {path}: {error}") from error
+        if taken:
             raise RunDirectoryError(f"{path} exists and is not an empty directory; choose another with --out")
     else:
         stamp = time.strftime("%Y%m%d-%H%M%S")

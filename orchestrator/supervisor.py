@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from setproctitle import setproctitle
 
 from orchestrator import report, report_text
 from orchestrator.fabric.clock import PICOSECONDS
@@ -47,6 +48,7 @@ def run(
         TestbedError, LaunchError, RunDirectoryError: the testbed failed; nothing is left behind but the run directory.
         Interrupted: SIGINT or SIGTERM; likewise.
     """
+    setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
     outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
     return _written(scenario, outcome, run_directory), run_directory
@@ -70,10 +72,12 @@ async def _interruptible() -> AsyncIterator[None]:
 
     def interrupt(number: signal.Signals) -> None:
         if not received:
-            task.cancel()
+            task.cancel(f"ended by {number.name}")
         received.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in caught:
         loop.add_signal_handler(number, interrupt, number)
     try:
         yield
@@ -81,6 +85,10 @@ async def _interruptible() -> AsyncIterator[None]:
         if not received:
             raise
         raise Interrupted(f"ended by {received[0].name}") from None
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 @contextlib.asynccontextmanager
@@ -154,26 +162,35 @@ def first_difference(first: Path, second: Path) -> str | None:
     return None
 
 
-def up(scenario: Scenario, *, directory: Path, out: Path | None, ready: Callable[[Testbed], None]) -> str:
+def up(
+    scenario: Scenario, *, directory: Path, out: Path | None, detached: bool, ready: Callable[[Testbed], None]
+) -> str:
     """Bring a testbed up and keep it until a signal comes; ``ready`` is called once it is. Returns why it ended.
+
+    What a detached one has to say goes into a log of its own, since nobody is there to read it.
 
     Raises:
         TestbedError, LaunchError, RunDirectoryError: it failed.
+        Interrupted: the signal came before it was up.
     """
+    setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
+    if detached:
+        with (run_directory / "logs" / "supervisor.log").open("ab") as log:
+            for descriptor in (1, 2):
+                os.dup2(log.fileno(), descriptor)
     return asyncio.run(_up(scenario, directory, run_directory, ready))
 
 
 async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:
     testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True)
-    async with testbed:
+    async with _interruptible(), testbed:
+        await testbed.start_virtual_time()
+        ready(testbed)
         try:
-            async with _interruptible():
-                await testbed.start_virtual_time()
-                ready(testbed)
-                finished = await testbed.ended()
-        except Interrupted as interrupted:
-            finished = await testbed.stop(str(interrupted))
+            finished = await testbed.ended()
+        except asyncio.CancelledError as interruption:
+            finished = await testbed.stop(str(interruption))
         outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
         _written(scenario, outcome, run_directory)
         return finished.reason
@@ -183,7 +200,7 @@ def up_detached(scenario_path: Path, arguments: list[str], out: Path | None) -> 
     """Start ``qloom up`` in a process of its own and wait until its testbed is ready; returns its record.
 
     Raises:
-        TestbedError: it did not come up; the message is its own.
+        TestbedError, RunDirectoryError: it did not come up; the message is its own.
     """
     read, write = os.pipe()
     command = [sys.executable, "-P", "-m", "orchestrator", "up", str(scenario_path), *arguments]
@@ -204,7 +221,8 @@ def up_detached(scenario_path: Path, arguments: list[str], out: Path | None) -> 
         answer: dict[str, Any] = json.loads(reader.read() or b"{}")  # ends with the testbed's or its supervisor's end
     if "error" in answer or not answer:
         code = process.wait(DETACH_DEADLINE_S)
-        raise TestbedError(answer.get("error", f"the supervisor ended with exit code {code} before it was ready"))
+        kind = RunDirectoryError if code == BAD_INPUT else TestbedError
+        raise kind(answer.get("error", f"the supervisor ended with exit code {code} before it was ready"))
     return answer
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,8 @@ STOP_DEADLINE_S = 10.0
 GRACE_S = 2.0
 """How long processes have between SIGTERM and SIGKILL."""
 STOPPED_APPLICATIONS_DEADLINE_S = 5.0
+CASUALTIES_DEADLINE_S = 1.0
+"""How long after a deadlock to wait for the ends of applications, to tell which of them failed."""
 NAMES_PER_PACKET = 1000
 
 
@@ -119,14 +121,23 @@ class Testbed:
         try:
             await self._bring_up()
         except BaseException:
-            await self._take_down()
+            await self._undisturbed(self._take_down())
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._take_down()
+        await self._undisturbed(self._take_down())
+
+    async def _undisturbed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something to its end, even if this task is cancelled meanwhile."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await task
+            raise
 
     async def _bring_up(self) -> None:
         configuration = FabricConfiguration(
@@ -220,13 +231,18 @@ class Testbed:
         for application in self.scenario.applications:
             await self.start_application(application)
         await self.start_virtual_time()
-        finished = await self._before_failure(self._finished, None, "the run to end")
+        try:
+            finished = await self._before_failure(self._finished, None, "the run to end")
+        except TestbedError as error:
+            raise TestbedError(await self._with_casualties(str(error))) from None
         deadline_s = (
             self.scenario.time.stall_after_s
             if finished.reason == "every application has ended"
             else STOPPED_APPLICATIONS_DEADLINE_S
         )
         await self._applications_ended(deadline_s)
+        if self._failed.done():
+            raise TestbedError(self._failed.result())
         applications = {
             application.name: self.processes[f"application {application.name}"]
             for application in self.scenario.applications
@@ -263,7 +279,7 @@ class Testbed:
 
         try:
             async with asyncio.timeout(deadline_s):
-                while running() and not self._failed.done():
+                while running() and not self._tasks[0].done():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -273,10 +289,10 @@ class Testbed:
         """Wait for ``future``, but not beyond the death of a process or the deadline."""
         awaited: set[asyncio.Future[Any]] = {future, self._failed}
         done, _ = await asyncio.wait(awaited, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if future in done:
-            return future.result()
         if self._failed in done:
             raise TestbedError(self._failed.result())
+        if future in done:
+            return future.result()
         missing = [f"node {name}" for name in self.scenario.nodes if f"node {name}" not in self.processes]
         raise TestbedError(f"waited {deadline_s:g} s for {what}" + (f"; not started: {missing[:5]}" if missing else ""))
 
@@ -293,7 +309,10 @@ class Testbed:
             elif isinstance(message, protocol.Ended):
                 await self._ended(message)
             self._changed.set()
+            if self._ready.done():
+                self.write_record()
         self._fail(f"the agent (process {self._agent.process_id}) died, and every process with it")
+        self._changed.set()
 
     async def _ended(self, message: protocol.Ended) -> None:
         process = self.processes[message.name]
@@ -330,13 +349,27 @@ class Testbed:
                 self.status = message
 
     def _fail(self, story: str) -> None:
+        """Note the first thing that went wrong."""
         if not self._failed.done():
             self._failed.set_result(story)
+
+    async def _with_casualties(self, story: str) -> str:
+        """A story of failure, and which applications had failed already: theirs may be the fault.
+
+        Virtual time may see a deadlock before the program whose end led to it has ended; so that is waited for, and
+        who is said to wait ends because of the deadlock.
+        """
+        if story.startswith("deadlock"):
+            await self._applications_ended(CASUALTIES_DEADLINE_S)
+        for each in self.processes.values():
+            kind, _, name = each.name.partition(" ")
+            if kind == "application" and each.code and f"{name} waits for" not in story:
+                story += f"; {each.name} had ended: {each.status}{_last_lines(each.log)}"
+        return story
 
     async def _take_down(self) -> None:
         """End and reap every process, remove every socket."""
         process_ids = [each.process_id for each in self.processes.values() if each.code is None]
-        agent_died = self._failed.done() and not self._finished.done() and self._tasks[0].done()
         for task in self._tasks[1:]:
             task.cancel()
         await self._agent.send_shutdown(grace_s=GRACE_S)
@@ -345,8 +378,7 @@ class Testbed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._agent.wait_gone(GRACE_S)
-        if agent_died:
+        if not await self._agent.wait_gone(GRACE_S):
             self._agent.end_orphans(process_ids)
         self._control.close()
         self._context.term()

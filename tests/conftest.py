@@ -18,6 +18,13 @@ import zmq
 from orchestrator import control, scenario
 from orchestrator.hardware import Hardware, Memory
 from orchestrator.testbed import Testbed
+from qnode.config import LinkConfiguration, NodeConfiguration
+from qnode.stack.events import Action, Answer, Asked, Event, Operate, SendTo
+from qnode.stack.node import Node
+from qnode.wire import application, fabric
+from qnode.wire.peer import PeerMessage
+from qnode.wire.peer import peer as peer_codec
+from qnode.wire.quantum import Prepare
 
 T = TypeVar("T")
 DEADLINE_S = 15.0
@@ -137,10 +144,10 @@ class BareClient:
         """Whether nothing has come that was not read."""
         return not self.socket.poll(0)
 
-    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def ask(self, request: str, /, **fields: Any) -> dict[str, Any]:
         """A request with a fresh call number, and its answer."""
         self.calls += 1
-        self.send(type=kind, call=self.calls, **fields)
+        self.send(type=request, call=self.calls, **fields)
         answer = self.receive()
         assert answer["call"] == self.calls, answer
         return answer
@@ -174,6 +181,132 @@ def _observe(endpoint: str, question: control.Observation) -> control.OracleView
         client.send_frames(control.observations.encode(question))
         assert client.socket.poll(DEADLINE_S * 1000), f"the observer's port {endpoint} is silent"
         return control.oracle_views.decode(client.socket.recv())
+
+
+class DrivenNode:
+    """A pure node in a test's hands: events in, actions out, its memory's invariants checked after each."""
+
+    def __init__(self, name: str = "alice", *remotes: str, **configuration: Any) -> None:
+        remotes = remotes or ("bob",)
+        links = tuple(
+            LinkConfiguration(name="-".join(sorted((name, remote))), remote=remote, goodness=0.9, corrects=True)
+            for remote in remotes
+        )
+        defaults: dict[str, Any] = {
+            "communication_slots": 2,
+            "storage_slots": 2,
+            "links": links,
+            "peers": (name, *remotes),
+        }
+        self.node = Node(NodeConfiguration(name=name, **{**defaults, **configuration}))
+        self.now = 0
+        self.actions: list[Action] = []
+        self.calls = 0
+
+    def handle(self, event: Event) -> list[Action]:
+        """What the node does about ``event`` now."""
+        self.actions = self.node.handle(self.now, event)
+        self.node.core.memory.check()
+        return self.actions
+
+    def attach(self, session: int = 0, name: str = "app") -> list[Action]:
+        """Open a session."""
+        return self.handle(Asked(session, application.Attach(call=0, version=1, application=name)))
+
+    def ask(self, kind: type, /, *, session: int = 0, **fields: Any) -> list[Action]:
+        """A request with a fresh call number (``self.calls``), unless ``call`` is given."""
+        self.calls = fields.pop("call", self.calls + 1)
+        return self.handle(Asked(session, kind(call=self.calls, **fields)))
+
+    def hear(self, sender: str, message: PeerMessage) -> list[Action]:
+        """A message of another node arrives."""
+        return self.handle(fabric.Delivered(at=self.now, sender=sender, payload=peer_codec.encode(message)))
+
+    def complete(self, *bits: int, operation: int | None = None) -> list[Action]:
+        """The operation (default: the one that the last actions ask for) is done."""
+        operation = self.operation if operation is None else operation
+        return self.handle(fabric.Completed(at=self.now, operation=operation, bits=bits))
+
+    def refuse(self, code: str, reason: str = "because", *, operation: int | None = None) -> list[Action]:
+        """The operation is refused by the fabric."""
+        operation = self.operation if operation is None else operation
+        return self.handle(fabric.Refused(at=self.now, operation=operation, code=code, reason=reason))
+
+    def herald(self, pair_id: str, *, operation: int, bell_index: int = 0, emitted_at: int = 0) -> list[Action]:
+        """A pair is announced to the attempts that ``operation`` started."""
+        link = pair_id.rpartition("/")[0]
+        return self.handle(
+            fabric.Heralded(
+                at=self.now,
+                operation=operation,
+                link=link,
+                pair_id=pair_id,
+                bell_index=bell_index,
+                emitted_at=emitted_at,
+            )
+        )
+
+    def prepare(self, *, session: int = 0, role: Any = "storage") -> str:
+        """A qubit of the session, prepared and done."""
+        self.ask(application.Run, session=session, steps=(Prepare(role=role),))
+        self.complete()
+        (answer,) = self.answers
+        assert isinstance(answer, application.Outcomes)
+        return answer.qubits[0]
+
+    def pair(self, pair_id: str = "alice-bob/0", *, session: int = 0, **fields: Any) -> application.BellPair:
+        """A pair of the session, asked for, heralded as Phi+ and delivered."""
+        self.ask(application.RequestPairs, session=session, remote="bob", **fields)
+        self.herald(pair_id, operation=self.operation)
+        (answer,) = self.answers
+        assert isinstance(answer, application.Pair)
+        return answer.pair
+
+    @property
+    def operation(self) -> int:
+        """The number of the one operation that the last actions ask for."""
+        (operation,) = self.operations
+        return operation.operation
+
+    @property
+    def operations(self) -> list[Operate]:
+        """What the last actions ask of the fabric."""
+        return [action for action in self.actions if isinstance(action, Operate)]
+
+    @property
+    def answers(self) -> list[application.Answer]:
+        """What the last actions answer."""
+        return [action.message for action in self.actions if isinstance(action, Answer)]
+
+    @property
+    def sent(self) -> list[SendTo]:
+        """What the last actions send to other nodes."""
+        return [action for action in self.actions if isinstance(action, SendTo)]
+
+    def failure(self) -> tuple[int | None, str]:
+        """Call and code of the one failure that the last actions answer."""
+        (answer,) = self.answers
+        assert isinstance(answer, application.Failed), answer
+        return answer.call, answer.code
+
+    def free(self) -> tuple[int, int]:
+        """Free communication and storage slots."""
+        memory = self.node.core.memory
+        return memory.free("communication"), memory.free("storage")
+
+
+@pytest.fixture(scope="session")
+def driven() -> type[DrivenNode]:
+    """``driven("alice", "bob", communication_slots=1)``: a pure node with links to the named neighbours."""
+    return DrivenNode
+
+
+@pytest.fixture
+def alice() -> DrivenNode:
+    """A node with two slots of each role, a link to bob, and one application as session 0."""
+    node = DrivenNode()
+    node.attach()
+    return node
 
 
 @pytest.fixture(scope="session")

@@ -269,7 +269,7 @@ def _source(link: Link, heralding: Source) -> LinkModel:
 
 
 Weighted = tuple[tuple[float, int, PairState], ...]
-"""Joint probability, Bell index and normalised state of each outcome."""
+"""Relative weight, Bell index and normalised state of each outcome."""
 
 
 def _model(
@@ -308,7 +308,7 @@ def _at_station(
     for bell_index, sign in ((PSI_PLUS, 1.0), (PSI_MINUS, -1.0)):
         state = np.diag(np.array(populations, dtype=np.complex128))
         state[1, 2] = state[2, 1] = sign * coherence
-        weighted.append((patterns * probability, bell_index, state / probability if probability else state))
+        weighted.append((probability, bell_index, state / probability if probability else state))
     overhead = _ps(heralding.attempt_overhead_s)
     near, far = (light_delay_ps(length, link.refractive_index) for length in _arms(link))
     longest = max(near, far)

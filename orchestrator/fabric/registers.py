@@ -483,7 +483,7 @@ def _front_pair(register: _Register, positions: tuple[int, int]) -> Array:
 
 def _project_bell(front: Array, bell_index: int) -> Array:
     """The unnormalised state of the others if the pair in ``front`` is found in the Bell state 2x + z."""
-    one, other = ((0, 3), (2, 1))[bell_index >> 1]
+    one, other = ((0, 3), (1, 2))[bell_index >> 1]
     sign = -1.0 if bell_index & 1 else 1.0
     if front.ndim == 2:
         return np.asarray((front[one] + sign * front[other]) * math.sqrt(0.5)).reshape(-1, 1)

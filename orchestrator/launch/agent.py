@@ -103,6 +103,7 @@ class Agent:
         except OSError as error:
             self._tell(protocol.NotStarted(name=name, reason=f"its log cannot be opened: {error}"))
             return
+        agent = os.getpid()
         try:
             process_id = os.fork()
         except OSError as error:
@@ -110,18 +111,20 @@ class Agent:
             self._tell(protocol.NotStarted(name=name, reason=f"fork failed: {error}; raise the limit of processes"))
             return
         if process_id == 0:
-            self._be_child(descriptor, work)
+            self._be_child(agent, descriptor, work)
         os.close(descriptor)
         self._children[process_id] = name
         self._names[name] = process_id
         self._tell(protocol.Started(name=name, process_id=process_id))
 
-    def _be_child(self, log: int, work: Callable[[], None]) -> NoReturn:
+    def _be_child(self, agent: int, log: int, work: Callable[[], None]) -> NoReturn:
         """In the new process: own session, dies with the agent, output into its log."""
         code = 1
         try:
             os.setsid()
             _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != agent:
+                os._exit(code)  # it died before this process could ask to die with it
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -176,15 +179,15 @@ class Agent:
                 if poll.poll(remaining_s * 1000):
                     self._wakeup.recv(4096)
                 self._reap()
-        for process_id in list(self._children):
+        for process_id in self._children:
             _signal_group(process_id, signal.SIGKILL)
-        while True:
-            for process_id in _children_of(os.getpid()):
+        for process_id in self._children:
+            os.waitpid(process_id, 0)
+        while adopted := _children_of(os.getpid()):
+            for process_id in adopted:
                 _signal_group(process_id, signal.SIGKILL)
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
+            for process_id in adopted:
+                os.waitpid(process_id, 0)
 
 
 def _execute(message: protocol.StartCommand) -> NoReturn:
@@ -200,7 +203,8 @@ def _signal_group(process_id: int, number: int) -> None:
         try:
             send(process_id, number)
         except (ProcessLookupError, PermissionError):
-            continue
+            continue  # it has no group of its own (yet), or is gone
+        return
 
 
 def _children_of(parent: int) -> list[int]:

@@ -52,6 +52,9 @@ class LocalAgent:
                 first = await agent.receive()
         except TimeoutError:
             first = None
+        except BaseException:
+            await agent.wait_gone(0.0)
+            raise
         if not isinstance(first, protocol.AgentUp):
             await agent.wait_gone(0.0)
             raise LaunchError(f"the agent did not come up within {AGENT_DEADLINE_S:g} s; its log: {log}")
@@ -86,14 +89,15 @@ class LocalAgent:
         with contextlib.suppress(LaunchError):
             await self.send(protocol.Shutdown(grace_s=grace_s))
 
-    async def wait_gone(self, grace_s: float) -> None:
-        """Wait for the agent's end; when this returns, all of its processes are reaped."""
+    async def wait_gone(self, grace_s: float) -> bool:
+        """Wait for the agent's end; returns whether it ended as it should, all of its processes reaped."""
         self._channel.close()
         try:
             await asyncio.to_thread(self._process.wait, grace_s + KILL_DEADLINE_S)
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(self._process.wait, KILL_DEADLINE_S)
+        return self._process.returncode == 0
 
     def end_orphans(self, process_ids: list[int]) -> None:
         """After the agent died: end the groups of its children, whose leaders died with it."""

@@ -104,9 +104,7 @@ def test_without_t1_populations_stay() -> None:
     np.testing.assert_allclose(rho, GENERIC * [[1, math.exp(-0.25)], [math.exp(-0.25), 1]], atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("times", "expected"), [((0.1, 0.1), 0.8640480648084864), ((0.5, 0.25), 0.604274914555761)]
-)
+@pytest.mark.parametrize(("times", "expected"), [((0.1, 0.1), 0.8640480648084864), ((0.5, 0.25), 0.604274914555761)])
 def test_a_bell_pair_in_depolarising_memories(times: tuple[float, float], expected: float) -> None:
     """F = (1 + 3w)/4, w = exp(-(t1 + t2)/T)."""
     memory = Memory(slots=1, depolarising_time_s=1.0)
@@ -179,7 +177,7 @@ def test_a_very_short_wait_is_not_lost_to_rounding() -> None:
     """1 ps in a memory of 1e6 s: 1 - exp(-t/T1) is below the rounding of 1."""
     decay = noise.decay(Memory(slots=1, t1_s=1e6), 1)
     assert decay is not None
-    assert decay.gamma == pytest.approx(1e-18, rel=1e-9)
+    assert decay.gamma == pytest.approx(1e-18, rel=1e-9, abs=0)
 
 
 def test_predictions_decay_as_registers_do() -> None:
@@ -211,9 +209,7 @@ def test_gates_depolarise_their_qubits(count: int, probability: float) -> None:
     names = tuple("abc"[:count])
     registers = Registers(max_register_bytes=1 << 20)
     registers.insert(names, ket)
-    device = hardware(
-        single_qubit_gate_depolarising_probability=0.02, two_qubit_gate_depolarising_probability=0.05
-    )
+    device = hardware(single_qubit_gate_depolarising_probability=0.02, two_qubit_gate_depolarising_probability=0.05)
     noise.after_gate(registers, device, names)
     expected = depolarised(np.outer(ket, ket.conj()), probability)
     np.testing.assert_allclose(registers.reduced(names), expected, atol=1e-12)
@@ -237,7 +233,7 @@ def test_readout_flips_each_bit_by_its_own_error() -> None:
 
 def test_a_sent_qubit_survives_coupling_and_fibre() -> None:
     link = Link(ends=("a", "b"), length_km=25, transmission=Transmission(coupling_efficiency=0.8))
-    assert noise.transmission_survival_probability(link) == pytest.approx(0.8 * 0.31622776601683794, rel=1e-12)
+    assert noise.transmission_survival_probability(link) == pytest.approx(0.8 * 0.31622776601683794, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -64,7 +65,7 @@ class World:
         """The same processes run as at the beginning."""
         assert self.live.running() == self.process_ids
         for name, process_id in self.process_ids.items():
-            state = open(f"/proc/{process_id}/stat").read().rpartition(")")[2].split()[0]
+            state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
             assert state not in "ZX", f"{name} is dead"
 
 
@@ -334,7 +335,8 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_request_that_cannot_be_done(world: World, name: str) -> None:
     request, code, words = REQUESTS[name]
     before = world.census()
-    answer = world.mallory.ask(**{"kind" if key == "type" else key: world.filled(value) for key, value in request.items()})
+    fields = world.filled(request)
+    answer = world.mallory.ask(fields.pop("type"), **fields)
     world.mallory.rest()
     assert (answer["type"], answer["code"]) == ("failed", code), answer
     assert world.filled(words) in answer["reason"], answer
@@ -354,7 +356,7 @@ def test_a_call_number_out_of_range(world: World, call: int) -> None:
 
 def test_a_call_number_that_is_open_already(world: World) -> None:
     world.mallory.send(type="receive", call=777, peer="bob", tag="never", timeout_ps=1000, waiting=False)
-    world.mallory.send(type="sleep", call=777, duration_ps=0, waiting=False)
+    world.mallory.send(type="sleep", call=777, duration_ps=0)
     answer = world.mallory.receive()
     assert (answer["type"], answer["call"], answer["code"]) == ("failed", None, "bad_request")
     assert "call 777 is open already" in answer["reason"]

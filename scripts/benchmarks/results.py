@@ -1,0 +1,117 @@
+"""docs/results.md, written from the figures that the scripts measured and kept under docs/results/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """Keep one script's figures (parts that were not measured this time stay) and write the page again."""
+    directory = DOCS / "results"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
+    (DOCS / "results.md").write_text(page())
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [
+        "# Results",
+        "",
+        "Written by the scripts named below; nothing here is typed by hand. Ratios compare with a bare baseline that",
+        "was measured in the same run on the same machine.",
+        "",
+    ]
+    for path in sorted((DOCS / "results").glob("*.json")):
+        figures = json.loads(path.read_text())
+        writer = {"bench": _bench, "soak": _soak}[path.stem]
+        lines += writer(figures)
+    return "\n".join(lines) + "\n"
+
+
+def _heading(title: str, figures: dict[str, Any]) -> list[str]:
+    machine = figures["machine"]
+    return [
+        f"## {title}",
+        "",
+        f"`{figures['command']}`, {figures['date']}: {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}, {machine['system']}.",
+        "",
+    ]
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> list[str]:
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return str(value)
+
+    head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return [*head, *("| " + " | ".join(map(cell, row)) + " |" for row in rows), ""]
+
+
+def _bench(figures: dict[str, Any]) -> list[str]:
+    lines = _heading("Speed", figures)
+    if "startup" in figures:
+        lines += ["### Node processes up and connected", ""]
+        lines += _table(
+            ["nodes", "seconds", "bare ZeroMQ children, s", "ratio", "MB a node (PSS)", "MB bare"],
+            [
+                [
+                    count,
+                    row["seconds"],
+                    row["bare_seconds"],
+                    row["ratio_to_bare"],
+                    row["pss_mb_per_node"],
+                    row["bare_pss_mb"],
+                ]
+                for count, row in figures["startup"].items()
+            ],
+        )
+    if "rates" in figures:
+        rates = dict(figures["rates"])
+        bare = rates.pop("bare_round_trips_per_second")
+        lines += ["### Two application processes on two nodes, pace max", ""]
+        lines += [f"Bare ZeroMQ request and reply in the same run: {bare:,.0f} a second.", ""]
+        lines += _table(
+            ["", "a second", "ratio to bare request-reply"],
+            [[name.replace("_", " "), row["per_second"], row["ratio_to_bare"]] for name, row in rates.items()],
+        )
+    if "activations" in figures:
+        part = figures["activations"]
+        lines += ["### Empty node activations (GRANT and BLOCK)", ""]
+        lines += [f"Bare request and reply in the same run: {part['bare_round_trips_per_second']:,.0f} a second.", ""]
+        rows = [[count, row["per_second"], row["ratio_to_bare"]] for count, row in part["nodes"].items()]
+        lines += _table(["nodes", "a second", "ratio to bare"], rows)
+    if "crowd" in figures:
+        part = figures["crowd"]
+        lines += ["### One pair's life among others", ""]
+        lines += _table(
+            ["other pairs alive", "µs of wall time a pair"],
+            [list(row) for row in part["microseconds_per_pair"].items()],
+        )
+        lines += [f"Largest over least: {part['largest_over_least']:.2f}.", ""]
+    if "ghz" in figures:
+        lines += ["### GHZ states over n nodes, every qubit held", ""]
+        rows = [
+            [kind.replace("_", " "), size, row["held_s"], row["seconds"], "yes" if row["agreeing"] else "NO"]
+            for kind, sizes in figures["ghz"].items()
+            for size, row in sizes.items()
+        ]
+        lines += _table(["state", "nodes", "s until all hold", "s until all measured", "all bits agree"], rows)
+    if "pace" in figures:
+        part = figures["pace"]
+        lines += ["### Pace 1.0", ""]
+        lines += _table(["", "value"], [[name.replace("_", " "), value] for name, value in part.items()])
+    return lines
+
+
+def _soak(figures: dict[str, Any]) -> list[str]:
+    lines = _heading("Survival", figures)
+    return lines + _table(["", "value"], [[n.replace("_", " "), v] for n, v in figures["figures"].items()])

@@ -331,6 +331,10 @@ class Testbed:
             else:
                 await self._control.send(control.to_fabric.encode(control.NodeDied(node=name, status=story)))
         elif kind == "fabric":
+            if process.code == 0:  # it has told how the run ended; that may still be on its way
+                await asyncio.wait({self._finished}, timeout=STOP_DEADLINE_S)
+            if self._finished.done():
+                return
             self._fail(f"the fabric (process {message.process_id}) died: {process.status}{_last_lines(process.log)}")
 
     async def _read_control(self) -> None:

@@ -13,6 +13,9 @@ from orchestrator.fabric.heralding import LinkModel, Outcome, draw_attempts, pic
 from orchestrator.fabric.streams import Stream
 from orchestrator.scenario import Link
 
+NEVER_PS = 10**18
+"""Eleven days: a herald later than that is not waited for, so that virtual time stays within 64 bits."""
+
 
 @dataclass(slots=True, frozen=True)
 class Ask:
@@ -70,12 +73,15 @@ class LinkGeneration:
 
     def start(self) -> Series | None:
         """Start the next series if the link is idle and both ends want one."""
-        if self.series is not None or not self.matched:
+        if self.series is not None or not self.matched or self.model.success_probability == 0.0:
             return None
         asks = self.matched.popleft()
         model = self.model
         started_at = max(self.free_at, asks[0].at, asks[1].at)
         attempts = draw_attempts(model.success_probability, self.stream.uniform())
+        if attempts * model.attempt_cycle_ps > NEVER_PS:
+            self.matched.appendleft(asks)
+            return None
         successful = started_at + (attempts - 1) * model.attempt_cycle_ps
         emission, herald = model.emission_delay_ps, model.herald_delay_ps
         self.series = Series(

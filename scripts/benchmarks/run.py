@@ -27,23 +27,18 @@ def startup(*, quick: bool) -> dict[str, Any]:
         with baselines.bare_children(count) as (bare_s, bare_mb, _, _):
             pass
 
-        async def look(testbed: Testbed, count: int = count) -> float:
+        start = time.perf_counter()
+
+        async def look(testbed: Testbed, start: float = start, count: int = count) -> tuple[float, float]:
+            up_s = time.perf_counter() - start
             nodes = [each for name, each in testbed.processes.items() if name.startswith("node ")]
             sample = nodes[:: max(1, count // 50)]
-            return statistics.mean(baselines.proportional_set_mb(each.process_id) for each in sample)
-
-        start = time.perf_counter()
-        up_s = 0.0
-
-        async def timed(testbed: Testbed) -> float:
-            nonlocal up_s
-            up_s = time.perf_counter() - start
-            megabytes = await look(testbed)
+            megabytes = statistics.mean(baselines.proportional_set_mb(each.process_id) for each in sample)
             await testbed.start_virtual_time()
             await testbed.stop("measured")
-            return megabytes
+            return up_s, megabytes
 
-        megabytes = scenarios.on_testbed(scenarios.chain(count), timed, serves=True)
+        up_s, megabytes = scenarios.on_testbed(scenarios.chain(count), look, serves=True)
         figures[str(count)] = {
             "seconds": up_s,
             "bare_seconds": bare_s,

@@ -190,14 +190,13 @@ def test_two_programs_that_wait_for_each_other_are_a_deadlock_that_names_both(wo
 
 def test_a_deadlock_names_the_program_whose_death_led_to_it(world: World) -> None:
     waiting = "from qnode.sdk import attach\nwith attach() as session:\n    session.receive('bob')\n"
-    failing = (
-        "from qnode.sdk import attach\nwith attach() as session:\n    session.sleep(0.001)\n    raise ValueError('no')"
-    )
+    failing = "from qnode.sdk import attach\nwith attach():\n    raise ValueError('no')\n"
     ended = world.qloom("run", world.scenario({"one": ("alice", waiting), "two": ("bob", failing)}))
     assert ended.code == 3, ended
     assert "alice: one waits for a message from bob" in ended.err
-    assert "before that, application two ended: exit code 1; its log ends: " in ended.err
+    assert "; application two had ended: exit code 1; its log ends: " in ended.err
     assert "ValueError: no" in ended.err
+    assert "application one" not in ended.err
 
 
 @pytest.mark.slow
@@ -220,16 +219,37 @@ def test_whoever_holds_virtual_time_too_long_is_named(world: World, program: str
 
 @pytest.mark.slow
 def test_a_stopped_node_is_named_with_its_process(world: World) -> None:
-    endless = "from qnode.sdk import attach\nwith attach() as session:\n    while True:\n        session.sleep(0.001)\n"
-    scenario = world.scenario({"one": ("alice", endless), "two": ("bob", endless)}, time={"stall_after_s": 0.5})
+    endless = """\
+from qnode.sdk import attach
+with attach() as session:
+    print("attached")
+    while True:
+        session.sleep(0.001)
+"""
+    scenario = world.scenario({"one": ("alice", endless)}, time={"stall_after_s": 0.5})
     process = world.start("run", scenario, "--out", "out")
-    events = world.directory / "out" / "events.jsonl"
-    wait_until(lambda: events.exists() and "attached" in events.read_text(), "an application to attach")
-    node = wait_until(lambda: world.process("qloom: node bob"), "the process of bob")
+    log = world.directory / "out" / "logs" / "application-one.log"
+    wait_until(lambda: log.exists() and log.read_text(), "the application to attach")
+    node = world.process("qloom: node alice")
+    assert node is not None
     os.kill(node, signal.SIGSTOP)
     ended = world.ended(process)
     assert ended.code == 3, ended
-    assert f"a grant was held for 0.5 s: node bob (process {node}) does not answer" in ended.err
+    assert f"a grant was held for 0.5 s: node alice (process {node}) does not answer" in ended.err
+
+
+def test_steps_are_counted_afresh_at_each_instant(world: World) -> None:
+    many = """\
+from qnode.sdk import attach
+with attach() as session:
+    for _ in range(60):
+        session.sleep(0.001)
+"""
+    world.run(world.scenario({"one": ("alice", many)}, time={"steps_per_instant": 50}))
+    zeno = many.replace("0.001", "0")
+    ended = world.qloom("run", world.scenario({"one": ("alice", zeno)}, time={"steps_per_instant": 50}))
+    assert ended.code == 3, ended
+    assert "node alice took more than 50 steps at 0 ps" in ended.err
 
 
 def test_the_stop_time_ends_programs_with_an_error_that_says_so(world: World) -> None:
@@ -345,6 +365,8 @@ def test_a_detached_testbed_that_fails_says_why_in_its_log(world: World) -> None
     Detached(world, "net", "out")
     node = wait_until(lambda: world.process("qloom: node bob"), "the process of bob")
     following = world.start("logs", "-f", "supervisor")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "net is up: 2 nodes\n"
     os.kill(node, signal.SIGKILL)
     followed = world.ended(following)
     assert f"qloom: node bob died (node bob (process {node}) died: killed by SIGKILL" in followed.out

@@ -134,7 +134,7 @@ def test_qubits_are_their_session_s_only(alice: Any) -> None:
     alice.attach(1, "other")
     qubit = alice.prepare()
     alice.ask(Run, session=1, steps=(Measure(qubit=qubit),))
-    assert alice.failure() == (3 - 1, "not_yours")
+    assert alice.failure() == (2, "not_yours")
 
 
 def test_a_session_s_end_discards_its_qubits_and_nobody_else_s(alice: Any) -> None:

@@ -340,6 +340,25 @@ def init(directory: Path) -> None:
 
 
 @main.command()
+@click.argument("run_directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--pair", "pair_id", help="Such as alice-bob/17; by default the last that was used at both ends.")
+@click.option("--out", type=click.Path(path_type=Path), help="An .svg, .png or .pdf file.")
+def timeline(run_directory: Path, *, pair_id: str | None, out: Path | None) -> None:
+    """Draw one pair's life from a run's event log (needs the extra `plot`)."""
+    from orchestrator import timeline as picture
+
+    target = out or run_directory / "pair.svg"
+    try:
+        scenario = msgspec.json.decode((run_directory / "scenario.json").read_bytes(), type=Scenario)
+        picture.draw(scenario, picture.life_of(run_directory / "events.jsonl", pair_id), target)
+    except ImportError:
+        _fail(BAD_INPUT, "pictures need matplotlib: pip install 'qloom[plot]'")
+    except (OSError, ValueError, msgspec.MsgspecError, picture.NoSuchPair) as error:
+        _fail(BAD_INPUT, f"no picture of {run_directory}: {error}")
+    click.echo(target)
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from orchestrator.scenario_schema import schema as scenario_schema

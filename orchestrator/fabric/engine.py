@@ -446,6 +446,7 @@ class Engine:
                 "heralded",
                 link=generation.name,
                 pair=series.pair_id,
+                qubits=names,
                 bell_state=BELL_STATES[series.outcome.bell_index],
                 attempts=series.attempts,
                 started_ps=series.started_at,

@@ -385,8 +385,9 @@ def test_a_pair_discarded_at_the_other_end_is_discarded_here_without_an_echo(ali
     alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="older than the cutoff"))
     assert wanted(alice) == [DISCARD_0]
     assert alice.sent == []
+    discard = alice.operation
     assert alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="again")) == []
-    alice.complete()
+    alice.complete(operation=discard)
     assert alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="again")) == []
     alice.ask(Run, steps=(Measure(qubit="alice#0"),))
     (answer,) = alice.answers

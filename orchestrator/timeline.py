@@ -30,7 +30,7 @@ class PairLife:
     def ends_ps(self) -> int:
         """The last instant of the story."""
         times: list[int] = [line["t_ps"] for line in (self.herald, *self.delivered, *self.circuits)]
-        return max(*times, *(message["arrives_ps"] for message in self.messages), *self.herald["heralded_ps"])
+        return int(max(*times, *(message["arrives_ps"] for message in self.messages), *self.herald["heralded_ps"]))
 
 
 def life_of(event_log: Path, pair_id: str | None) -> PairLife:

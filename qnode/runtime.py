@@ -128,7 +128,7 @@ class Shell:
     def _granted(self, grant: fabric.Grant) -> None:
         """Walk through the window, then block."""
         self._holding, self._started, self._interrupted = True, True, False
-        self._now = grant.now
+        self._advance(grant.now)
         events = iter(grant.events)
         event = next(events, None)
         while not self._halted:
@@ -173,7 +173,7 @@ class Shell:
                 if not self._from_client():
                     self._look_around()
             ready = [client for client in self._clients.values() if client.inbox or client.ended]
-            if not ready:
+            if not ready or self._halted:
                 return
             for client in sorted(ready, key=lambda client: client.session):
                 inbox, client.inbox = client.inbox, []

@@ -58,25 +58,39 @@ class Agent:
         _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         gc.collect()
         gc.freeze()
-        self._tell(protocol.AgentUp())
+        grace_s = 0.0
+        try:
+            self._tell(protocol.AgentUp())
+            grace_s = self._serve()
+        finally:
+            self._end_all(grace_s)
+            shutil.rmtree(self._socket_directory, ignore_errors=True)
+
+    def _serve(self) -> float:
+        """Do as the supervisor says until it wants the end, or is gone; returns the grace for the processes (s)."""
         poll = select.poll()
         poll.register(self._supervisor, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
-        grace_s = 0.0
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._wakeup.fileno() in ready:
                 self._wakeup.recv(4096)
                 self._reap()
             if self._supervisor.fileno() in ready:
-                packet = self._supervisor.recv(protocol.LARGEST_PACKET_BYTES)
-                message = protocol.to_agent.decode(packet) if packet else None
-                if message is None or isinstance(message, protocol.Shutdown):
-                    grace_s = message.grace_s if message is not None else 0.0
-                    break
+                message = self._receive()
+                if message is None:
+                    return 0.0
+                if isinstance(message, protocol.Shutdown):
+                    return message.grace_s
                 self._do(message)
-        self._end_all(grace_s)
-        shutil.rmtree(self._socket_directory, ignore_errors=True)
+
+    def _receive(self) -> protocol.ToAgent | None:
+        """The supervisor's next message; None when it is gone, be it with messages from here unread."""
+        try:
+            packet = self._supervisor.recv(protocol.LARGEST_PACKET_BYTES)
+        except ConnectionResetError:
+            return None
+        return protocol.to_agent.decode(packet) if packet else None
 
     def _do(self, message: protocol.ToAgent) -> None:
         if isinstance(message, protocol.StartNode):

@@ -1,0 +1,74 @@
+"""Documentation is code: every console command in it runs, every program in it is what the commands use."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)")
+NOT_RUN_HERE = {"scripts/test": "this is it"}
+COMMAND_DEADLINE_S = 100
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)
+def test_every_command_runs(page: Path, tmp_path: Path) -> None:
+    for program in _blocks(page, "python"):
+        name = re.match(r"# (\w+\.py)\n", program)
+        if name:
+            (tmp_path / name[1]).write_text(program)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_RUNTIME_DIR": str(tmp_path / "r"),
+    }
+    (tmp_path / "r").mkdir(mode=0o700)
+    for block in _blocks(page, "console"):
+        for line in block.splitlines():
+            command = line.removeprefix("$ ")
+            assert command != line, f"{page.name}: a console line without a prompt: {line}"
+            if command in NOT_RUN_HERE:
+                assert (ROOT / command).exists()
+                continue
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=ROOT if command.startswith("scripts/") else tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_DEADLINE_S,
+                check=False,
+            )
+            assert done.returncode == 0, f"{page.name}: `{command}` gave {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
+
+
+def test_readme_names_every_command() -> None:
+    from orchestrator.cli import main
+
+    text = (ROOT / "README.md").read_text()
+    missing = [name for name in main.commands if not re.search(rf"\b{name}\b", text)]
+    assert not missing
+
+
+def test_scenario_page_is_written_from_the_types() -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / "scenario_page.py"))["page"]()
+    assert (ROOT / "docs" / "scenario.md").read_text() == page, "run scripts/scenario_page.py"

@@ -98,6 +98,7 @@ def test_events_are_in_the_order_of_virtual_time(plain_run: PlainRun) -> None:
     assert {"heralded", "message", "application_attached", "application_reported"} <= {e["kind"] for e in events}
 
 
+@pytest.mark.slow
 def test_the_scenario_in_the_run_directory_gives_the_run_again(plain_run: PlainRun, shared_world: World) -> None:
     again = shared_world.directory / "again.json"
     again.write_bytes((plain_run.directory / "scenario.json").read_bytes())
@@ -188,6 +189,7 @@ def test_two_programs_that_wait_for_each_other_are_a_deadlock_that_names_both(wo
     assert "bob: two waits for a message from alice under tag 'go'" in ended.err
 
 
+@pytest.mark.slow
 def test_a_deadlock_names_the_program_whose_death_led_to_it(world: World) -> None:
     waiting = "from qnode.sdk import attach\nwith attach() as session:\n    session.receive('bob')\n"
     failing = "from qnode.sdk import attach\nwith attach():\n    raise ValueError('no')\n"
@@ -238,6 +240,7 @@ with attach() as session:
     assert f"a grant was held for 0.5 s: node alice (process {node}) does not answer" in ended.err
 
 
+@pytest.mark.slow
 def test_steps_are_counted_afresh_at_each_instant(world: World) -> None:
     many = """\
 from qnode.sdk import attach
@@ -252,6 +255,7 @@ with attach() as session:
     assert "node alice took more than 50 steps at 0 ps" in ended.err
 
 
+@pytest.mark.slow
 def test_the_stop_time_ends_programs_with_an_error_that_says_so(world: World) -> None:
     endless = """\
 from qnode.sdk import RunEnded, attach

@@ -54,6 +54,7 @@ def test_a_paced_run_takes_the_time_that_its_pace_says(world: World) -> None:
     assert manifest["pace"] == PACE
 
 
+@pytest.mark.slow
 def test_a_strict_run_fails_at_an_impossible_pace(world: World) -> None:
     ended = world.qloom("run", world.scenario(PROGRAMS, time={"pace": 1000.0, "strict": True}))
     assert ended.code == 3, ended
@@ -79,6 +80,7 @@ def test_nothing_is_left_to_happen_is_no_deadlock_while_time_flows(world: World)
     assert world.run(scenario)["ok"]
 
 
+@pytest.mark.slow
 def test_at_pace_max_a_program_that_lets_time_flow_is_refused_with_the_reason(world: World) -> None:
     ended = world.qloom("run", world.scenario({"one": ("alice", FLOWING)}), "--out", "out")
     assert ended.code == 1, ended

@@ -178,7 +178,10 @@ class Shell:
             for client in sorted(ready, key=lambda client: client.session):
                 inbox, client.inbox = client.inbox, []
                 for request in inbox:
-                    self._do(Asked(client.session, request))
+                    if client.identity in self._clients:
+                        self._do(Asked(client.session, request))
+                    elif not isinstance(request, application.Wait):
+                        self._refuse(client.identity, request.call, "bad_request", "the session is over")
                     if isinstance(request, application.Detach):
                         self._forget(client)
                 if client.ended:
@@ -320,6 +323,8 @@ class Shell:
     def _process_ended(self, identity: bytes) -> None:
         client = self._clients.get(identity)
         if client is not None:
+            while self._from_client():
+                pass  # its last words may still be on their way
             client.descriptor = None
             outside = not client.runs()
             client.ended = "its process ended"

@@ -398,9 +398,11 @@ class Engine:
         try:
             what.bits += self.laboratory.do(seat.name, step, at)
         except OperationRefused as refusal:
-            done = f"; the {what.position} steps before it were done" if what.position else ""
-            reason = f"step {what.position}: {refusal.reason}{done}"
-            event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=reason)
+            before = f"; the {what.position} steps before it were done" if what.position else ""
+            reason = f"step {what.position}: {refusal.reason}{before}"
+            event = fabric.Refused(
+                at=at, operation=what.operation, code=refusal.code, reason=reason, done=what.position
+            )
             self.log.write(at, "circuit_refused", node=seat.name, operation=what.operation, reason=reason)
             return self._tell(seat, event)
         what.position += 1

@@ -28,8 +28,8 @@ class Pending(Protocol):
     def completed(self, bits: tuple[int, ...]) -> None:
         """It was done, and these are its measured bits."""
 
-    def refused(self, code: str, reason: str) -> None:
-        """It was not done."""
+    def refused(self, code: str, reason: str, done: int) -> None:
+        """It was not done; of a circuit, the first ``done`` steps were."""
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Core:
         """A qubit that ``session`` may use.
 
         Raises:
-            RequestRefused: it is gone, another's, or about to leave.
+            RequestRefused: it is gone, another's, or another call is working on it.
         """
         held = self.memory.qubits.get(name)
         if held is None:
@@ -112,8 +112,10 @@ class Core:
             owner = self.sessions.get(held.session) if held.session is not None else None
             whose = f"belongs to application {owner.application}" if owner else "belongs to no application"
             raise RequestRefused("not_yours", f"qubit {name} {whose}; an application may touch only its own")
-        if held.slot.state in (SlotState.LEAVING, SlotState.GENERATING):
-            raise RequestRefused("gone", f"qubit {name} is {held.slot.state.value}")
+        if held.slot.state is SlotState.LEAVING:
+            raise RequestRefused("gone", f"qubit {name} is leaving: another call measures, sends or discards it")
+        if held.busy:
+            raise RequestRefused("bad_request", f"another call is working on qubit {name}; await that one first")
         return held
 
     def pair_of(self, session: int, pair_id: str) -> HeldQubit:
@@ -140,13 +142,25 @@ class Core:
         return self.configuration.communication_cutoff_ps
 
     def discard(self, held: HeldQubit, *, why: str, tell: bool = True) -> None:
-        """Throw a qubit away; if it is a half of a pair, ``tell`` the other end."""
-        if held.slot.state is SlotState.LEAVING:
+        """Throw a qubit away, now or when it is not busy; if it is a half of a pair, ``tell`` the other end."""
+        if held.busy:
+            held.doomed = held.doomed or (why, tell)
             return
         if held.pair is not None and tell:
             self.send(held.pair.remote, PairDiscarded(pair_id=held.pair.pair_id, reason=why))
         held.slot.change(Cause.LEAVE)
+        held.busy = True
         self.operate(fabric.Circuit(steps=(Discard(qubit=held.name),)), Leaving(self, (held,), f"was discarded: {why}"))
+
+    def settle(self, held: HeldQubit) -> None:
+        """An operation has left the qubit where it was; if it was to be discarded meanwhile, it is now."""
+        held.busy = False
+        if held.slot.state is SlotState.LEAVING:
+            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)
+        if held.doomed is not None:
+            why, tell = held.doomed
+            held.doomed = None
+            self.discard(held, why=why, tell=tell)
 
 
 @dataclass(slots=True)
@@ -162,10 +176,10 @@ class Leaving:
         for held in self.qubits:
             self.core.memory.release(held, why=self.why)
 
-    def refused(self, code: str, reason: str) -> None:
+    def refused(self, code: str, reason: str, done: int) -> None:
         """They stay, unless the fabric says that they had gone before."""
         for held in self.qubits:
             if code == "gone":
                 self.core.memory.release(held, why=self.why)
-                continue
-            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)
+            else:
+                self.core.settle(held)

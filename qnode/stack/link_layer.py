@@ -14,7 +14,7 @@ import msgspec
 from qnode.config import LinkConfiguration
 from qnode.stack.core import Core, Leaving, RequestRefused
 from qnode.stack.events import TimerKey
-from qnode.stack.memory import Cause, HeldQubit, PairEnd, SlotState
+from qnode.stack.memory import Cause, HeldQubit, PairEnd
 from qnode.wire.application import BellPair, Measured, Pair, RequestPairs
 from qnode.wire.fabric import Cancel, Circuit, Generate, Heralded
 from qnode.wire.peer import PairDiscarded, PreparedRemotely
@@ -65,8 +65,6 @@ class LinkLayer:
     requests: dict[tuple[int, int], PairRequest] = field(default_factory=dict)
     generating: dict[tuple[str, str], Generating] = field(default_factory=dict)
     """Attempts under way by link and purpose."""
-    prepared: dict[str, PreparedRemotely] = field(default_factory=dict)
-    """Remote preparations that were announced before their herald was handled here."""
     awaiting_preparation: dict[str, tuple[PairRequest, BellPair]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,21 +191,26 @@ class LinkLayer:
             key = (request.link.name, request.purpose)
             if request.to_herald > 0 and key not in self.generating:
                 held = self.core.memory.take("communication", Cause.GENERATE, session=None)
+                held.busy = True
                 generating = Generating(self, request, held)
                 self.generating[key] = generating
                 generating.operation = self.core.operate(
                     Generate(link=request.link.name, qubit=held.name, purpose=request.purpose), generating
                 )
 
-    def heralded(self, herald: Heralded) -> None:
-        """A pair was announced: measure it, turn it into Phi+, or hand it over."""
+    def heralded(self, herald: Heralded, *, dead_because: str | None = None) -> None:
+        """A pair was announced: measure it, turn it into Phi+, or hand it over; a dead one makes room for another."""
         core = self.core
         generating = cast("Generating", core.pending.pop(herald.operation))
         self.generating.pop(generating.key, None)
         request, held = generating.request, generating.held
         core.memory.pair(held, PairEnd(herald.pair_id, request.link.remote, herald.emitted_at))
+        held.busy = False
         if generating.stopped:
             core.discard(held, why="its request had ended before the herald")
+            return
+        if dead_because is not None:
+            core.discard(held, why=dead_because, tell=False)
             return
         held.session = request.session
         request.to_herald -= 1
@@ -228,42 +231,42 @@ class LinkLayer:
             heralded_at_ps=core.now,
         )
         if x or z:
-            steps = correction(held.name, x, z)
-            core.operate(Circuit(steps=steps), Correcting(self, request, pair))
+            held.busy = True
+            core.operate(Circuit(steps=correction(held.name, x, z)), Correcting(self, request, held, pair))
         else:
-            self.deliver(request, pair)
+            self.deliver(request, held, pair)
 
     def _measure(self, request: PairRequest, held: HeldQubit, pair_id: str, x: int, z: int) -> None:
         axis = request.asked.axis or "Z"
         held.slot.change(Cause.LEAVE)
+        held.busy = True
         step = Measure(qubit=held.name, axis=turned(axis, x, z))
         self.core.operate(Circuit(steps=(step,)), Measuring(self, request, held, pair_id, axis))
 
-    def deliver(self, request: PairRequest, pair: BellPair) -> None:
+    def deliver(self, request: PairRequest, held: HeldQubit, pair: BellPair) -> None:
         """A pair of ``request`` is ready for its application."""
-        if (request.session, request.call) not in self.requests:
-            held = self.core.memory.qubits.get(pair.qubit)
-            if held is not None:
-                self.core.discard(held, why="its request had ended")
+        if not self._open(request):
+            self.core.discard(held, why="its request had ended")
             return
         if request.asked.kind == "R":
-            told = self.prepared.pop(pair.pair_id, None)
-            if told is None:
+            if held.preparation is None:
                 self.awaiting_preparation[pair.pair_id] = (request, pair)
                 return
-            pair = _with_preparation(pair, told)
+            pair = _with_preparation(pair, held.preparation)
         request.ready.append(pair)
         self._hand_over(request)
 
-    def prepared_remotely(self, told: PreparedRemotely) -> None:
+    def prepared_remotely(self, held: HeldQubit, told: PreparedRemotely) -> None:
         """The other end measured its half and says how."""
+        held.preparation = told
         waiting = self.awaiting_preparation.pop(told.pair_id, None)
         if waiting is not None:
             request, pair = waiting
             request.ready.append(_with_preparation(pair, told))
             self._hand_over(request)
-        elif len(self.prepared) < Core.OPEN_CALLS:
-            self.prepared[told.pair_id] = told
+
+    def _open(self, request: PairRequest) -> bool:
+        return self.requests.get((request.session, request.call)) is request
 
     def _hand_over(self, request: PairRequest) -> None:
         if request.waiting_call is None or not request.ready:
@@ -282,7 +285,7 @@ class LinkLayer:
         request.bits[pair_id] = bit
         request.to_deliver -= 1
         core = self.core
-        if request.to_deliver == 0 and (request.session, request.call) in self.requests:
+        if request.to_deliver == 0 and self._open(request):
             bits = tuple(request.bits[pair_id] for pair_id in request.pair_ids)
             call = request.waiting_call if request.waiting_call is not None else request.call
             core.answer(
@@ -295,22 +298,15 @@ class LinkLayer:
         del self.requests[(request.session, request.call)]
         self.core.cancel_timer(request.timer)
 
-    def cutoff(self, qubit: str) -> None:
-        """The pair whose half is ``qubit`` may have grown too old."""
-        held = self.core.memory.qubits.get(qubit)
-        if held is None or held.pair is None or held.slot.state is not SlotState.ENTANGLED:
-            return
-        cutoff_ps = self.core.cutoff_ps(held)
-        if cutoff_ps is not None and self.core.now >= held.pair.emitted_at + cutoff_ps:
-            self._drop(held)
-            self.core.discard(held, why="older than the cutoff")
+    def expire(self, held: HeldQubit) -> None:
+        """The pair whose half is ``held`` has grown too old."""
+        self._drop(held)
+        self.core.discard(held, why="older than the cutoff")
 
-    def discarded_remotely(self, told: PairDiscarded) -> None:
-        """The other end lost its half: ours is worth nothing. Late and repeated tellings change nothing."""
-        held = self.core.memory.halves.get(told.pair_id)
-        if held is not None and held.pair is not None and held.slot.state is SlotState.ENTANGLED:
-            self._drop(held)
-            self.core.discard(held, why=f"at {held.pair.remote}, {told.reason}", tell=False)
+    def discarded_remotely(self, held: HeldQubit, told_by: str, told: PairDiscarded) -> None:
+        """The other end lost its half: ours is worth nothing. A repeated telling changes nothing."""
+        self._drop(held)
+        self.core.discard(held, why=f"at {told_by}, {told.reason}", tell=False)
 
     def _drop(self, held: HeldQubit) -> None:
         """Take a dying pair out of its request, which then gets another."""
@@ -351,13 +347,12 @@ class Generating:
         """Attempts end by herald, cancellation or refusal, never so."""
         raise RuntimeError(f"generation {self.operation} completed without a herald")
 
-    def refused(self, code: str, reason: str) -> None:
-        """The fabric will not try: the request fails."""
+    def refused(self, code: str, reason: str, done: int) -> None:
+        """The fabric will not try. Where an arriving qubit took the slot, try again; else the request fails."""
         self.layer.generating.pop(self.key, None)
         self.layer.core.memory.release(self.held, why="was never entangled")
-        request = self.request
-        if (request.session, request.call) in self.layer.requests:
-            self.layer._end(request, reason, "cancelled", reason)
+        if code != "no_slot" and self.layer._open(self.request):
+            self.layer._end(self.request, reason, "cancelled", reason)
 
 
 @dataclass(slots=True)
@@ -374,7 +369,7 @@ class Cancelling:
             generating.layer.generating.pop(generating.key, None)
             generating.layer.core.memory.release(generating.held, why="was never entangled")
 
-    def refused(self, code: str, reason: str) -> None:
+    def refused(self, code: str, reason: str, done: int) -> None:
         """The attempts had ended before; their own end is told apart."""
 
 
@@ -384,14 +379,22 @@ class Correcting:
 
     layer: LinkLayer
     request: PairRequest
+    held: HeldQubit
     pair: BellPair
 
     def completed(self, bits: tuple[int, ...]) -> None:
-        """The pair is Phi+ now."""
-        self.layer.deliver(self.request, self.pair)
+        """The pair is Phi+ now; or it has died meanwhile, and the request gets another."""
+        dead = self.held.doomed is not None
+        self.layer.core.settle(self.held)
+        if dead:
+            self.request.to_herald += 1
+        else:
+            self.layer.deliver(self.request, self.held, self.pair)
 
-    def refused(self, code: str, reason: str) -> None:
-        """The pair was discarded meanwhile: the request gets another."""
+    def refused(self, code: str, reason: str, done: int) -> None:
+        """The fabric could not correct it: the request gets another."""
+        self.layer.core.settle(self.held)
+        self.layer.core.discard(self.held, why=reason)
         self.request.to_herald += 1
 
 
@@ -416,9 +419,9 @@ class Measuring:
             )
         self.layer.measured(self.request, self.pair_id, bits[0])
 
-    def refused(self, code: str, reason: str) -> None:
+    def refused(self, code: str, reason: str, done: int) -> None:
         """The half was gone: the request gets another pair."""
-        Leaving(self.layer.core, (self.held,), "was lost").refused(code, reason)
+        Leaving(self.layer.core, (self.held,), "was lost").refused(code, reason, done)
         self.request.pair_ids.remove(self.pair_id)
         self.request.to_herald += 1
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from qnode.stack.core import Core, RequestRefused
-from qnode.stack.memory import Cause, HeldQubit, MemorySlot
+from qnode.stack.memory import Cause, HeldQubit, MemorySlot, SlotState
 from qnode.wire.application import FailureCode, Outcomes, Run
 from qnode.wire.fabric import Circuit
 from qnode.wire.quantum import Discard, Measure, MeasureBell, Move, Prepare, Step
@@ -25,41 +25,54 @@ MOST_STEPS = 100_000
 
 @dataclass(slots=True)
 class RunningCircuit:
-    """A circuit at the fabric."""
+    """A circuit at the fabric. Each list says which step (by its position) does what to which qubit."""
 
     core: Core
     session: int
     call: int
-    prepared: list[HeldQubit]
-    leaving: list[tuple[HeldQubit, str]]
-    moved: list[tuple[HeldQubit, MemorySlot]]
+    steps: int
+    named: list[HeldQubit] = field(default_factory=list)
+    prepared: list[tuple[int, HeldQubit]] = field(default_factory=list)
+    moved: list[tuple[int, HeldQubit, MemorySlot]] = field(default_factory=list)
+    leaving: list[tuple[int, HeldQubit, str]] = field(default_factory=list)
 
     def completed(self, bits: tuple[int, ...]) -> None:
         """Free what it consumed and answer."""
+        self._follow(self.steps)
+        names = tuple(held.name for _, held in self.prepared)
         core = self.core
-        for held, old in self.moved:
-            core.memory.end_move(old)
-            core.watch_cutoff(held)
-        for held, why in self.leaving:
-            core.memory.release(held, why=why)
-        names = tuple(held.name for held in self.prepared)
-        if self.session not in core.sessions:
-            for held in self.prepared:
-                if held.name in core.memory.qubits:
-                    core.discard(held, why="its application is gone")
-            return
         core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits, qubits=names))
 
-    def refused(self, code: str, reason: str) -> None:
-        """Put everything back and answer."""
-        core = self.core
-        for held, old in reversed(self.moved):
-            core.memory.undo_move(held, old)
-        for held, _ in self.leaving:
-            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)
-        for held in self.prepared:
-            core.memory.release(held, why="was never prepared: its circuit was refused")
-        core.fail(self.session, self.call, FAILURES.get(code, "refused"), reason)
+    def refused(self, code: str, reason: str, done: int) -> None:
+        """Put back what was not done; what was prepared by a circuit that then stopped is discarded."""
+        self._follow(done)
+        for _, held in self.prepared:
+            if held.name in self.core.memory.qubits:
+                self.core.discard(held, why="its circuit was refused")
+        self.core.fail(self.session, self.call, FAILURES.get(code, "refused"), reason)
+
+    def _follow(self, done: int) -> None:
+        """Bring memory in line with the fabric, which did the first ``done`` steps and no others."""
+        memory = self.core.memory
+        for position, held, old in reversed(self.moved):
+            if position < done:
+                memory.end_move(old)
+                self.core.watch_cutoff(held)
+            else:
+                memory.undo_move(held, old)
+        gone = {held.name for position, held, _ in self.leaving if position < done}
+        for position, held, why in self.leaving:
+            if position < done:
+                memory.release(held, why=why)
+        for position, held in self.prepared:
+            if position >= done:
+                gone.add(held.name)
+                if held.slot.state is SlotState.LEAVING:
+                    held.slot.change(Cause.STAY)
+                memory.release(held, why="was never prepared: its circuit was refused")
+        for held in self.named:
+            if held.name not in gone:
+                self.core.settle(held)
 
 
 def run(core: Core, session: int, request: Run) -> None:
@@ -71,8 +84,8 @@ def run(core: Core, session: int, request: Run) -> None:
     if not 1 <= len(request.steps) <= MOST_STEPS:
         raise RequestRefused("bad_request", f"a circuit of {len(request.steps)} steps, expected 1 to {MOST_STEPS}")
     _check(core, session, request.steps)
-    circuit = RunningCircuit(core, session, request.call, [], [], [])
-    steps = tuple(_place(core, session, step, circuit) for step in request.steps)
+    circuit = RunningCircuit(core, session, request.call, len(request.steps))
+    steps = tuple(_place(core, session, step, position, circuit) for position, step in enumerate(request.steps))
     core.operate(Circuit(steps=steps), circuit)
 
 
@@ -119,32 +132,42 @@ def _take_slot(core: Core, free: dict[str, int], role: str, where: str) -> None:
     free[role] -= 1
 
 
-def _place(core: Core, session: int, step: Step, circuit: RunningCircuit) -> Step:
+def _place(core: Core, session: int, step: Step, position: int, circuit: RunningCircuit) -> Step:
     """Give the step its real qubit names and mark memory accordingly."""
     if isinstance(step, Prepare):
         held = core.memory.take(step.role, Cause.PLACE, session=session)
-        circuit.prepared.append(held)
+        circuit.prepared.append((position, held))
+        _begin(held, circuit)
         return Prepare(qubit=held.name, role=step.role)
 
-    def named(name: str) -> str:
-        return circuit.prepared[int(name[1:])].name if name.startswith("$") else name
+    def held_as(name: str) -> HeldQubit:
+        held = circuit.prepared[int(name[1:])][1] if name.startswith("$") else core.memory.qubits[name]
+        _begin(held, circuit)
+        return held
 
     if isinstance(step, Measure | Move | Discard):
-        held = core.memory.qubits[named(step.qubit)]
+        held = held_as(step.qubit)
         if isinstance(step, Move):
             if held.slot.role != step.role:
-                circuit.moved.append((held, core.memory.begin_move(held, step.role)))
+                circuit.moved.append((position, held, core.memory.begin_move(held, step.role)))
         else:
-            _leave(core, held, circuit, "was discarded" if isinstance(step, Discard) else "was measured")
+            _leave(core, held, position, circuit, "was discarded" if isinstance(step, Discard) else "was measured")
         return msgspec.structs.replace(step, qubit=held.name) if held.name != step.qubit else step
-    names = tuple(named(name) for name in step.qubits)
+    qubits = [held_as(name) for name in step.qubits]
+    names = tuple(held.name for held in qubits)
     if isinstance(step, MeasureBell):
-        for name in names:
-            _leave(core, core.memory.qubits[name], circuit, "was measured")
+        for held in qubits:
+            _leave(core, held, position, circuit, "was measured")
         return MeasureBell(qubits=(names[0], names[1]))
     return msgspec.structs.replace(step, qubits=names) if names != step.qubits else step
 
 
-def _leave(core: Core, held: HeldQubit, circuit: RunningCircuit, why: str) -> None:
+def _begin(held: HeldQubit, circuit: RunningCircuit) -> None:
+    if not held.busy:
+        held.busy = True
+        circuit.named.append(held)
+
+
+def _leave(core: Core, held: HeldQubit, position: int, circuit: RunningCircuit, why: str) -> None:
     held.slot.change(Cause.LEAVE)
-    circuit.leaving.append((held, f"{why} at {core.now / 1e12:.9g} s"))
+    circuit.leaving.append((position, held, f"{why} at {core.now / 1e12:.9g} s"))

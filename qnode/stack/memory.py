@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from qnode.wire.peer import PreparedRemotely
 from qnode.wire.quantum import Role
 
 
@@ -99,6 +100,14 @@ class HeldQubit:
     session: int | None
     """The application session that may use it; None: nobody yet."""
     pair: PairEnd | None = None
+    busy: bool = False
+    """An operation is working on it, or waits to; another has to wait."""
+    doomed: tuple[str, bool] | None = None
+    """To be discarded once it is not busy: why, and whether the pair's other end is to be told."""
+    outcome: tuple[int, int] | None = None
+    """The bits of a teleportation over its pair, that nobody has asked for yet."""
+    preparation: PreparedRemotely | None = None
+    """What the other end measured on its half."""
 
 
 @dataclass(slots=True)

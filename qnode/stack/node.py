@@ -8,7 +8,7 @@ from typing import Any
 from qnode.config import NodeConfiguration
 from qnode.stack import local_operations
 from qnode.stack.core import Core, RequestRefused, Session
-from qnode.stack.events import Action, Asked, Event, SessionEnded, TimerFired
+from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, TimerFired
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import Memory
 from qnode.stack.messages import Mailbox
@@ -21,7 +21,10 @@ from qnode.wire.peer import ApplicationMessage, PairDiscarded, PreparedRemotely,
 from qnode.wire.peer import peer as peer_codec
 from qnode.wire.version import VERSION
 
-LONGEST_SLEEP_PS = 10**21
+LONGEST_TIME_PS = 10**18
+"""Eleven days: the longest sleep or timeout, so that virtual time stays within 64 bits."""
+MOST_EARLY_PAIRS = 4096
+"""For how many pairs news is kept that overtook the herald."""
 MOST_REPORTED = 256
 
 
@@ -51,9 +54,12 @@ class Node:
             application.Report: self._report,
             application.Detach: self._detach,
         }
+        self._heralded: dict[str, str] = {}
+        """The last pair that was heralded on each link."""
+        self._early: dict[str, list[tuple[str, TeleportOutcome | PairDiscarded | PreparedRemotely]]] = {}
         self._timers: dict[str, Callable[[str, int], None]] = {
             "pairs": lambda session, call: self.link_layer.timed_out(int(session), call),
-            "cutoff": lambda qubit, _: self.link_layer.cutoff(qubit),
+            "cutoff": lambda qubit, _: self._cutoff(qubit),
             "teleported": self.teleportation.timed_out,
             "receive": lambda session, call: self.mailbox.timed_out(int(session), call),
             "receive_qubit": lambda session, call: self.transmission.timed_out(int(session), call),
@@ -73,7 +79,7 @@ class Node:
         elif isinstance(event, Delivered):
             self._delivered(event)
         elif isinstance(event, Heralded):
-            self.link_layer.heralded(event)
+            self._pair_heralded(event)
         elif isinstance(event, TimerFired):
             purpose, whose, number = event.key
             self._timers[purpose](whose, number)
@@ -81,11 +87,12 @@ class Node:
             self._end(event.session, event.reason)
         elif isinstance(event, Refused):
             core.record("operation_refused", operation=event.operation, code=event.code, reason=event.reason)
-            core.pending.pop(event.operation).refused(event.code, event.reason)
+            core.pending.pop(event.operation).refused(event.code, event.reason, event.done)
         elif isinstance(event, Arrived):
             self.transmission.arrived(event)
         elif isinstance(event, Lost):
             self.transmission.lost(event)
+        self.transmission.place()
         self.link_layer.pump()
         return core.actions
 
@@ -96,8 +103,12 @@ class Node:
             return
         if isinstance(request, application.Wait):
             return
-        session = core.sessions[number]
+        session = core.sessions.get(number)
         call = request.call
+        if session is None:
+            failed = application.Failed(call=call, now_ps=core.now, code="bad_request", reason="the session is over")
+            core.actions.append(Answer(number, failed))
+            return
         if call in session.open_calls or not 0 <= call < 1 << 53:
             core.fail(number, None, "bad_request", f"call {call} is open already, or out of range")
             return
@@ -105,6 +116,10 @@ class Node:
             core.fail(number, call, "limit", f"more than {core.OPEN_CALLS} open calls; await some")
             return
         session.open_calls.add(call)
+        timeout_ps = getattr(request, "timeout_ps", None)
+        if timeout_ps is not None and not 0 < timeout_ps <= LONGEST_TIME_PS:
+            core.fail(number, call, "bad_request", f"timeout_ps is {timeout_ps}, expected 1 to {LONGEST_TIME_PS}")
+            return
         try:
             self._requests[type(request)](number, request)
         except RequestRefused as refusal:
@@ -137,9 +152,9 @@ class Node:
         self.core.done(session, request.call)
 
     def _sleep(self, session: int, request: application.Sleep) -> None:
-        if not 0 <= request.duration_ps <= LONGEST_SLEEP_PS:
+        if not 0 <= request.duration_ps <= LONGEST_TIME_PS:
             raise RequestRefused(
-                "bad_request", f"duration_ps is {request.duration_ps}, expected 0 to {LONGEST_SLEEP_PS}"
+                "bad_request", f"duration_ps is {request.duration_ps}, expected 0 to {LONGEST_TIME_PS}"
             )
         self.core.set_timer(request.duration_ps, ("sleep", str(session), request.call))
 
@@ -181,13 +196,51 @@ class Node:
             return
         if isinstance(message, ApplicationMessage):
             self.mailbox.arrived(event.sender, message)
+        else:
+            self._of_pair(event.sender, message)
+
+    def _pair_heralded(self, event: Heralded) -> None:
+        """A herald, and the news of its pair that overtook it."""
+        early = self._early.pop(event.pair_id, [])
+        deaths = [f"at {sender}, {message.reason}" for sender, message in early if isinstance(message, PairDiscarded)]
+        self._heralded[event.link] = event.pair_id
+        self.link_layer.heralded(event, dead_because=deaths[0] if deaths else None)
+        for sender, message in early:
+            self._of_pair(sender, message)
+
+    def _cutoff(self, qubit: str) -> None:
+        """A half of a pair may have grown too old for the slot that it lies in."""
+        held = self.core.memory.qubits.get(qubit)
+        if held is None or held.pair is None:
+            return
+        cutoff_ps = self.core.cutoff_ps(held)
+        if cutoff_ps is not None and self.core.now >= held.pair.emitted_at + cutoff_ps:
+            self.teleportation.discarded(held.pair.pair_id, "older than the cutoff")
+            self.link_layer.expire(held)
+
+    def _of_pair(self, sender: str, message: TeleportOutcome | PairDiscarded | PreparedRemotely) -> None:
+        """News of a pair, for its half here. News of one that is gone is late; news before the herald is kept."""
+        held = self.core.memory.halves.get(message.pair_id)
+        if held is None or held.pair is None:
+            if self._is_to_come(message.pair_id) and len(self._early) < MOST_EARLY_PAIRS:
+                self._early.setdefault(message.pair_id, []).append((sender, message))
+        elif sender != held.pair.remote:
+            self.core.record("message_dropped", sender=sender, reason=f"{message.pair_id} is not a pair with it")
         elif isinstance(message, TeleportOutcome):
-            self.teleportation.told(message)
+            self.teleportation.told(held, message)
         elif isinstance(message, PairDiscarded):
-            self.teleportation.discarded(message.pair_id, f"at {event.sender}, {message.reason}")
-            self.link_layer.discarded_remotely(message)
-        elif isinstance(message, PreparedRemotely):
-            self.link_layer.prepared_remotely(message)
+            self.teleportation.discarded(message.pair_id, f"at {sender}, {message.reason}")
+            self.link_layer.discarded_remotely(held, sender, message)
+        else:
+            self.link_layer.prepared_remotely(held, message)
+
+    def _is_to_come(self, pair_id: str) -> bool:
+        """Whether a pair's herald has not been here yet; a link counts its pairs."""
+        link, _, number = pair_id.rpartition("/")
+        if link not in self.link_layer.links or not number.isdecimal():
+            return False
+        last = self._heralded.get(link)
+        return last is None or int(number) > int(last.rpartition("/")[2])
 
     def waits(self) -> tuple[str, ...]:
         """What the attached applications wait for, a line each."""

@@ -13,18 +13,14 @@ from qnode.wire.fabric import Circuit
 from qnode.wire.peer import TeleportOutcome
 from qnode.wire.quantum import MeasureBell
 
-REMEMBERED_OUTCOMES = 4096
-"""Most outcomes kept for pairs that no application has asked about."""
-
 
 @dataclass(slots=True)
 class Teleportation:
     """Both ends of every teleportation of a node."""
 
     core: Core
-    outcomes: dict[str, tuple[int, int]] = field(default_factory=dict)
     waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Session and call that wait for a pair's outcome."""
+    """Session and call that wait for a pair's outcome; its half is busy meanwhile."""
 
     def teleport(self, session: int, request: Teleport) -> None:
         """Measure the qubit and this end of the pair in the Bell basis.
@@ -38,6 +34,7 @@ class Teleportation:
         if data is half or half.pair is None:
             raise RequestRefused("bad_request", f"qubit {data.name} is the pair's own half; give the qubit to send")
         for held in (data, half):
+            held.busy = True
             held.slot.change(Cause.LEAVE)
         step = MeasureBell(qubits=(data.name, half.name))
         core.operate(
@@ -52,61 +49,62 @@ class Teleportation:
             RequestRefused: the pair is not the session's.
         """
         half = self.core.pair_of(session, request.pair_id)
-        if request.pair_id in self.waiting:
-            raise RequestRefused("bad_request", f"another call already waits for pair {request.pair_id}")
-        outcome = self.outcomes.pop(request.pair_id, None)
-        if outcome is not None:
-            self._correct(session, request.call, half, outcome)
+        half.busy = True
+        if half.outcome is not None:
+            self._correct(session, request.call, half, half.outcome)
             return
         self.waiting[request.pair_id] = (session, request.call)
         if request.timeout_ps is not None:
             self.core.set_timer(request.timeout_ps, _timer(request.pair_id, request.call))
 
-    def told(self, outcome: TeleportOutcome) -> None:
-        """The other end has measured."""
-        if any(bit not in (0, 1) for bit in outcome.bits):
+    def told(self, half: HeldQubit, outcome: TeleportOutcome) -> None:
+        """The other end has measured. A repeated telling changes nothing."""
+        if any(bit not in (0, 1) for bit in outcome.bits) or half.outcome is not None:
             return
-        waiter = self.waiting.pop(outcome.pair_id, None)
-        half = self.core.memory.halves.get(outcome.pair_id)
-        if waiter is not None and half is not None:
-            session, call = waiter
-            self.core.cancel_timer(_timer(outcome.pair_id, call))
-            self._correct(session, call, half, outcome.bits)
-        elif half is not None and len(self.outcomes) < REMEMBERED_OUTCOMES:
-            self.outcomes[outcome.pair_id] = outcome.bits
+        half.outcome = outcome.bits
+        waiter = self._no_longer_waiting(outcome.pair_id)
+        if waiter is not None:
+            self._correct(*waiter, half, outcome.bits)
 
     def timed_out(self, pair_id: str, call: int) -> None:
         """A receiver's deadline has come; it may ask again."""
         waiter = self.waiting.get(pair_id)
         if waiter is not None and waiter[1] == call:
-            del self.waiting[pair_id]
-            self.core.fail(waiter[0], call, "timeout", f"no outcome for pair {pair_id} came in time")
+            self.core.fail(*waiter, "timeout", f"no outcome for pair {pair_id} came in time")
+            self._give_back(pair_id)
 
     def discarded(self, pair_id: str, why: str) -> None:
-        """The pair is gone: whoever waits for its outcome is told."""
-        self.outcomes.pop(pair_id, None)
-        waiter = self.waiting.pop(pair_id, None)
-        if waiter is not None:
-            session, call = waiter
-            self.core.cancel_timer(_timer(pair_id, call))
-            self.core.fail(session, call, "discarded", f"pair {pair_id} was discarded: {why}")
+        """The pair is worth nothing: whoever waits for its outcome is told."""
+        if pair_id in self.waiting:
+            self.core.fail(*self.waiting[pair_id], "discarded", f"pair {pair_id} was discarded: {why}")
+            self._give_back(pair_id)
 
     def forget(self, session: int) -> None:
         """The session is over."""
-        for pair_id, (owner, call) in list(self.waiting.items()):
-            if owner == session:
-                del self.waiting[pair_id]
-                self.core.cancel_timer(_timer(pair_id, call))
+        for pair_id in [pair_id for pair_id, waiter in self.waiting.items() if waiter[0] == session]:
+            self._give_back(pair_id)
+
+    def _no_longer_waiting(self, pair_id: str) -> tuple[int, int] | None:
+        waiter = self.waiting.pop(pair_id, None)
+        if waiter is not None:
+            self.core.cancel_timer(_timer(pair_id, waiter[1]))
+        return waiter
+
+    def _give_back(self, pair_id: str) -> None:
+        """Nobody waits any more; the half is as it was."""
+        self._no_longer_waiting(pair_id)
+        self.core.settle(self.core.memory.halves[pair_id])
 
     def _correct(self, session: int, call: int, half: HeldQubit, outcome: tuple[int, int]) -> None:
         core = self.core
         core.memory.unpair(half)
         half.slot.change(Cause.UNPAIR)
+        correcting = CorrectingTeleported(core, session, call, half)
         steps = correction(half.name, *outcome)
         if steps:
-            core.operate(Circuit(steps=steps), CorrectingTeleported(core, session, call, half.name))
+            core.operate(Circuit(steps=steps), correcting)
         else:
-            core.answer(session, Qubit(call=call, now_ps=core.now, qubit=half.name))
+            correcting.completed(())
 
 
 @dataclass(slots=True)
@@ -128,10 +126,10 @@ class Sending:
         core.send(self.remote, TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1])))
         core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits))
 
-    def refused(self, code: str, reason: str) -> None:
+    def refused(self, code: str, reason: str, done: int) -> None:
         """Nothing was measured."""
         for held in self.consumed:
-            held.slot.change(Cause.STAY_PAIRED if held.pair is not None else Cause.STAY)
+            self.part.core.settle(held)
         self.part.core.fail(self.session, self.call, "refused", reason)
 
 
@@ -142,14 +140,16 @@ class CorrectingTeleported:
     core: Core
     session: int
     call: int
-    qubit: str
+    held: HeldQubit
 
     def completed(self, bits: tuple[int, ...]) -> None:
         """The qubit is what was sent."""
-        self.core.answer(self.session, Qubit(call=self.call, now_ps=self.core.now, qubit=self.qubit))
+        self.core.settle(self.held)
+        self.core.answer(self.session, Qubit(call=self.call, now_ps=self.core.now, qubit=self.held.name))
 
-    def refused(self, code: str, reason: str) -> None:
-        """The qubit went away meanwhile."""
+    def refused(self, code: str, reason: str, done: int) -> None:
+        """The fabric could not correct it."""
+        self.core.settle(self.held)
         self.core.fail(self.session, self.call, "refused", reason)
 
 

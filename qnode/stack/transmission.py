@@ -21,6 +21,8 @@ class Transmission:
     link_layer: LinkLayer
     came: dict[str, deque[Arrived | Lost]] = field(default_factory=dict)
     """Arrivals and announced losses by link, that no application has asked for yet."""
+    unplaced: deque[Arrived] = field(default_factory=deque)
+    """Arrivals whose slot this node had just given to something else."""
     waiting: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)
     """Sessions and calls that wait, by link."""
 
@@ -33,6 +35,7 @@ class Transmission:
         link = self.link_layer.link_to(request.remote)
         held = self.core.qubit_of(session, request.qubit)
         held.slot.change(Cause.LEAVE)
+        held.busy = True
         self.core.operate(
             Transmit(link=link.name, qubit=held.name), Transmitting(self.core, session, request.call, held)
         )
@@ -50,10 +53,17 @@ class Transmission:
         self._hand_over(link)
 
     def arrived(self, event: Arrived) -> None:
-        """A qubit lies in a communication slot here."""
-        self.core.memory.take("communication", Cause.PLACE, session=None, name=event.qubit)
-        self.came.setdefault(event.link, deque()).append(event)
-        self._hand_over(event.link)
+        """A qubit lies in a communication slot here; the fabric knows which, and will refuse whoever also took it."""
+        self.unplaced.append(event)
+        self.place()
+
+    def place(self) -> None:
+        """Give the qubits that have arrived their slots, as these are free."""
+        while self.unplaced and self.core.memory.free("communication"):
+            event = self.unplaced.popleft()
+            self.core.memory.take("communication", Cause.PLACE, session=None, name=event.qubit)
+            self.came.setdefault(event.link, deque()).append(event)
+            self._hand_over(event.link)
 
     def lost(self, event: Lost) -> None:
         """A qubit did not arrive, and the channel tells."""
@@ -98,9 +108,9 @@ class Transmitting:
         self.core.memory.release(self.held, why=f"was transmitted at {self.core.now / 1e12:.9g} s")
         self.core.done(self.session, self.call)
 
-    def refused(self, code: str, reason: str) -> None:
+    def refused(self, code: str, reason: str, done: int) -> None:
         """It stays."""
-        self.held.slot.change(Cause.STAY_PAIRED if self.held.pair is not None else Cause.STAY)
+        self.core.settle(self.held)
         self.core.fail(self.session, self.call, "refused", reason)
 
 

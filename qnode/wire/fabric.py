@@ -111,12 +111,14 @@ class Completed(Message, frozen=True, kw_only=True, tag="completed"):
 
 
 class Refused(Message, frozen=True, kw_only=True, tag="refused"):
-    """An operation that the fabric would not do; nothing of it was done unless the reason says so."""
+    """An operation that the fabric would not do."""
 
     at: int
     operation: int
     code: str
     reason: str
+    done: int = 0
+    """How many steps of a circuit were done before the refused one."""
 
 
 class Heralded(Message, frozen=True, kw_only=True, tag="heralded"):

@@ -58,15 +58,20 @@ def endless(world: World, *, own_session: bool = True) -> str:
     return str(world.scenario(programs))
 
 
-def kill_round(world: World, victim: str, random_numbers: random.Random) -> Round:
+def kill_round(world: World, victim: str, random_numbers: random.Random, *, attached: bool = False) -> Round:
     """Start a run, kill ``victim`` at a random moment, and see that it is told and that nothing is left.
+
+    The moment is one after the start, or one after a program has ``attached``.
 
     Raises:
         AssertionError: the command did not say what died, or something is left.
     """
     # who leaves its session can be found by a living agent only
-    running = world.start("run", endless(world, own_session=victim != "agent"))
-    delay_s = random_numbers.uniform(0, LATEST_KILL_S)
+    running = world.start("run", endless(world, own_session=victim != "agent"), "--out", "out")
+    if attached:
+        log = world.directory / "out" / "logs" / "application-one.log"
+        wait_until(lambda: log.exists() and log.read_text(), "the application to attach")
+    delay_s = random_numbers.uniform(0, LATEST_KILL_S / (4 if attached else 1))
     time.sleep(delay_s)  # the random moment itself, not a wait for anything
     process = running.pid if victim == "supervisor" else None
     if process is None:

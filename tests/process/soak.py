@@ -26,7 +26,7 @@ def one_round(kind: str, random_numbers: random.Random) -> Round:
         try:
             if kind == "Ctrl-C":
                 return interrupt_round(world, random_numbers.uniform(0, LATEST_KILL_S))
-            return kill_round(world, kind, random_numbers)
+            return kill_round(world, kind, random_numbers, attached=random_numbers.random() < 0.5)
         finally:
             world.destroy()
 

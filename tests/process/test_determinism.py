@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from program import World
 
+HESITATING = "import random, time\ntime.sleep(random.uniform(0, 0.1))\n"  # wall time, and another one in every run
 ALICE = """\
 from qnode.sdk import attach
 
@@ -115,13 +117,14 @@ NODES = {
 
 
 def busy(world: World) -> Path:
-    return world.scenario(PROGRAMS, nodes=NODES, name="busy")
+    programs = {name: (node, HESITATING + program) for name, (node, program) in PROGRAMS.items()}
+    return world.scenario(programs, nodes=NODES, name="busy")
 
 
 @pytest.fixture(scope="module")
 def digest(shared_world: World) -> str:
     """Of the run that all others are held against; its own report says that everything in it happened."""
-    report = shared_world.run(busy(shared_world))
+    report = shared_world.run(busy(shared_world), "--out", "first")
     assert report["ok"]
     assert report["deterministic"]
     results = report["results"]
@@ -129,6 +132,9 @@ def digest(shared_world: World) -> str:
     assert results["rita_keeps"]["agreement"] > 0.5
     assert results["bob"]["discarded"] > 0  # of the cutoff, so that its timers are part of what is compared
     assert {link["pairs"] > 0 for link in report["links"].values()} == {True}
+    lines = (shared_world.directory / "first" / "events.jsonl").read_text().splitlines()
+    times = [json.loads(line)["t_ps"] for line in lines]
+    assert times == sorted(times)
     return str(report["digest"])
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from kill_rounds import LATEST_KILL_S, VICTIMS, endless, interrupt_round, kill_round
-from program import World, wait_until
+from program import CLEAN_DEADLINE_S, World, wait_until
 
 SEED = 20240807
 ROUNDS = 8
@@ -20,7 +20,7 @@ ROUNDS = 8
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_kill_at_a_random_moment(world: World, number: int) -> None:
     victim = list(VICTIMS)[number % len(VICTIMS)]
-    done = kill_round(world, victim, random.Random(f"{SEED} {number}"))
+    done = kill_round(world, victim, random.Random(f"{SEED} {number}"), attached=number < len(VICTIMS))
     assert done.told_s < 8
 
 
@@ -61,6 +61,24 @@ def test_ctrl_c_while_waiting_for_a_detached_testbed(world: World, delay_s: floa
     if ended.code == 0:
         assert len(json.loads(world.qloom("ps", "--json").out)["testbeds"]) == 1
         assert world.qloom("down").code == 0
+
+
+@pytest.mark.slow
+def test_supervisor_and_agent_killed_together_leave_no_process_and_the_next_testbed_removes_the_sockets(
+    world: World,
+) -> None:
+    assert world.qloom("up", world.scenario({}), "-d").code == 0
+    [record] = json.loads(world.qloom("ps", "--json").out)["testbeds"]
+    for name in ("supervisor", "agent"):
+        os.kill(record["processes"][name], signal.SIGSTOP)  # so that neither sees the other's end
+    for name in ("supervisor", "agent"):
+        os.kill(record["processes"][name], signal.SIGKILL)
+    wait_until(lambda: not world.processes(), "every process to end", deadline_s=CLEAN_DEADLINE_S)
+    [left] = world.socket_directories()
+    os.utime(left, (0, 0))  # a younger one may be a testbed that is just coming up
+    assert world.qloom("up", world.scenario({}), "-d").code == 0
+    assert left not in world.socket_directories()
+    assert world.qloom("down").code == 0
 
 
 @pytest.mark.slow

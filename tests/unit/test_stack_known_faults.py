@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qnode.stack.events import Asked, SessionEnded, SetTimer
+from qnode.stack.events import Asked, SessionEnded, SetTimer, TimerFired
 from qnode.wire import fabric
 from qnode.wire.application import (
     CancelRequest,
@@ -95,6 +95,28 @@ def test_a_receiver_whose_half_was_measured_is_answered(alice: Any) -> None:
     alice.complete(0)
     alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(0, 0)))
     assert alice.node.core.sessions[0].open_calls == set()
+
+
+@pytest.mark.xfail(strict=True, reason="a cutoff at this end does not tell the call that waits for the pair's outcome")
+def test_a_receiver_whose_pair_grew_too_old_is_answered(driven: Any) -> None:
+    alice = driven("alice", "bob", communication_cutoff_ps=100)
+    alice.attach()
+    alice.pair()
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    alice.now = 100
+    alice.handle(TimerFired(("cutoff", "alice#0", 0)))
+    assert alice.failure() == (2, "discarded")
+
+
+@pytest.mark.xfail(strict=True, reason="and if the outcome comes while the half is being discarded, the node process ends")
+def test_an_outcome_arrives_while_the_half_is_being_discarded(driven: Any) -> None:
+    alice = driven("alice", "bob", communication_cutoff_ps=100)
+    alice.attach()
+    alice.pair()
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    alice.now = 100
+    alice.handle(TimerFired(("cutoff", "alice#0", 0)))
+    alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(0, 0)))
 
 
 @pytest.mark.xfail(strict=True, reason="an outcome that nobody asks for is kept beyond its qubit; 4096 of them block all")

@@ -73,6 +73,7 @@ class Shell:
         self._transport = transport
         self._node = Node(configuration)
         self._clients: dict[bytes, Client] = {}
+        self._of_session: dict[int, Client] = {}
         self._expected = {name: number for number, name in enumerate(configuration.expected_applications)}
         self._sessions = len(self._expected)
         self._timers: list[tuple[int, int, TimerKey]] = []
@@ -189,6 +190,7 @@ class Shell:
                     self._forget(client)
 
     def _forget(self, client: Client) -> None:
+        self._of_session.pop(client.session, None)
         if self._clients.pop(client.identity, None) is not None and client.descriptor is not None:
             self._transport.unwatch(client.descriptor)
             client.descriptor = None
@@ -224,13 +226,12 @@ class Shell:
                 self._notes.append(fabric.Note(at=self._now, kind=action.kind, details=action.details))
 
     def _answer(self, action: Answer) -> None:
-        for client in self._clients.values():
-            if client.session == action.session:
-                self._pause()
-                client.answered += 1
-                client.waits = False
-                self._transport.to_client(client.identity, action.message)
-                return
+        client = self._of_session.get(action.session)
+        if client is not None:
+            self._pause()
+            client.answered += 1
+            client.waits = False
+            self._transport.to_client(client.identity, action.message)
 
     def _next_timer(self) -> int | None:
         while self._timers and self._set.get(self._timers[0][2]) != self._timers[0][1]:
@@ -311,7 +312,7 @@ class Shell:
             session = self._sessions
             self._sessions += 1
         client = Client(session, identity, name, request.holds_time, expected, waits=True, descriptor=descriptor)
-        self._clients[identity] = client
+        self._clients[identity] = self._of_session[session] = client
         return client
 
     def _refuse(self, identity: bytes, call: int | None, code: application.FailureCode, reason: str) -> None:

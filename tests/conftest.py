@@ -206,7 +206,10 @@ class DrivenNode:
     def handle(self, event: Event) -> list[Action]:
         """What the node does about ``event`` now."""
         self.actions = self.node.handle(self.now, event)
-        self.node.core.memory.check()
+        memory = self.node.core.memory
+        memory.check()
+        free = [id(slot) for slots in memory._free.values() for slot in slots]
+        assert len(set(free)) == len(free), "a slot is free twice"
         return self.actions
 
     def attach(self, session: int = 0, name: str = "app") -> list[Action]:
@@ -227,10 +230,12 @@ class DrivenNode:
         operation = self.operation if operation is None else operation
         return self.handle(fabric.Completed(at=self.now, operation=operation, bits=bits))
 
-    def refuse(self, code: str, reason: str = "because", *, operation: int | None = None) -> list[Action]:
-        """The operation is refused by the fabric."""
+    def refuse(
+        self, code: str, reason: str = "because", *, operation: int | None = None, done: int = 0
+    ) -> list[Action]:
+        """The operation is refused by the fabric, after ``done`` steps of it."""
         operation = self.operation if operation is None else operation
-        return self.handle(fabric.Refused(at=self.now, operation=operation, code=code, reason=reason))
+        return self.handle(fabric.Refused(at=self.now, operation=operation, code=code, reason=reason, done=done))
 
     def herald(self, pair_id: str, *, operation: int, bell_index: int = 0, emitted_at: int = 0) -> list[Action]:
         """A pair is announced to the attempts that ``operation`` started."""

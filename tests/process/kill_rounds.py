@@ -119,6 +119,6 @@ def interrupt_round(world: World, delay_s: float) -> Round:
     if ended.code == 3:
         assert ended.err == "qloom: ended by SIGINT\n", ended
     else:  # before the program's first line, the interpreter says in its own way that it was interrupted
-        assert ended.code == (1 if "init_import_site" in ended.err else -signal.SIGINT), ended
+        assert ended.code == (1 if "Fatal Python error: init_" in ended.err else -signal.SIGINT), ended
         assert "orchestrator/" not in ended.err.replace("orchestrator/__main__.py", ""), ended
     return Round("Ctrl-C", delay_s, told_s, clean_s)

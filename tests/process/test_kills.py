@@ -24,14 +24,14 @@ def test_a_kill_at_a_random_moment(world: World, number: int) -> None:
     assert done.told_s < 8
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(3))
 def test_ctrl_c_while_the_program_is_starting(world: World, number: int) -> None:
     for part in range(3):
         interrupt_round(world, random.Random(f"{SEED} {number} {part}").uniform(0, 0.3))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(2))
 def test_ctrl_c_at_a_random_moment(world: World, number: int) -> None:
     interrupt_round(world, random.Random(f"{SEED} {number}").uniform(0.3, LATEST_KILL_S))
 
@@ -51,7 +51,7 @@ def test_pressing_ctrl_c_again_and_again_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay_s", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("delay_s", [0.4, 0.9])
 def test_ctrl_c_while_waiting_for_a_detached_testbed(world: World, delay_s: float) -> None:
     starting = world.start("up", world.scenario({}), "-d")
     time.sleep(delay_s)  # the moment itself
@@ -79,12 +79,3 @@ def test_supervisor_and_agent_killed_together_leave_no_process_and_the_next_test
     assert world.qloom("up", world.scenario({}), "-d").code == 0
     assert left not in world.socket_directories()
     assert world.qloom("down").code == 0
-
-
-@pytest.mark.slow
-def test_a_killed_supervisor_of_a_detached_testbed_leaves_nothing(world: World) -> None:
-    assert world.qloom("up", world.scenario({}), "-d").code == 0
-    [record] = json.loads(world.qloom("ps", "--json").out)["testbeds"]
-    os.kill(record["supervisor"], signal.SIGKILL)
-    world.wait_until_clean()
-    assert world.qloom("ps").out == "no testbed is up\n"

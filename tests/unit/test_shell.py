@@ -294,6 +294,19 @@ def test_refusals_of_the_shell_count_as_answers_seen() -> None:
     assert calls(transport) == [(0, "attached", 0), (None, "failed", 0), (7, "failed", 0)]
 
 
+def test_a_wait_that_has_not_seen_a_refusal_does_not_count() -> None:
+    transport = FakeTransport((A, attach("one")), grant(0), (A, b"\xc1"), (A, Wait(seen=1)))
+    with pytest.raises(OutOfScript):
+        Shell(CONFIGURATION, transport).run()  # type: ignore[arg-type]
+    assert transport.blocks == []
+
+
+def test_a_request_behind_a_detach_is_answered() -> None:
+    last = [(A, Detach(call=1)), (A, Sleep(call=2, duration_ps=1))]
+    transport = run((A, attach("one")), grant(0), (A, Wait(seen=1)), last, grant(1), HALT)
+    assert calls(transport)[:3] == [(0, "attached", 0), (1, "done", 0), (2, "failed", 0)]
+
+
 def test_stepping_for_ever_at_one_instant_is_an_error_that_says_where() -> None:
     script = [(A, attach("one")), grant(3)] + [(A, Report(call=call, values={})) for call in range(1, 20)]
     with pytest.raises(SteppingForever, match=r"node alice took more than 10 steps at 3 ps.*steps_per_instant"):
@@ -433,7 +446,6 @@ def test_an_answer_goes_to_its_session_only() -> None:
     assert not any(isinstance(answer, Done) for _, answer in transport.clients)
 
 
-@pytest.mark.xfail(strict=True, reason="a grant that comes with the end of a process cuts off what it said before")
 def test_all_last_words_of_a_process_are_heard() -> None:
     words = [(A, SendMessage(call=call, peer="bob", payload=b"w", waiting=False)) for call in (1, 2, 3)]
     script = [(A, attach("one", process_id=99)), grant(0), (A, Wait(seen=1)), [*words, (A, GONE), grant(50)], grant(60), HALT]

@@ -154,15 +154,97 @@ def test_detach_is_answered(alice: Any) -> None:
     assert alice.node.core.sessions == {}
 
 
+def discarded(alice: Any) -> list[str]:
+    """The qubits that the last actions have the fabric discard, each in a circuit of its own."""
+    circuits = [each.action for each in alice.operations]
+    assert all(isinstance(step, Discard) for circuit in circuits for step in circuit.steps)
+    return [step.qubit for circuit in circuits for step in circuit.steps]
+
+
 def test_a_circuit_that_outlives_its_session_leaves_nothing(alice: Any) -> None:
+    """A discard before the preparation ends would be refused, and the qubit live on in the fabric for ever."""
     alice.ask(Run, steps=(Prepare(), Prepare(), Measure(qubit="$0")))
     circuit = alice.operation
     alice.handle(SessionEnded(0, "killed"))
-    early = alice.operation
+    assert alice.operations == []
     alice.complete(0, operation=circuit)
     assert alice.answers == []
-    alice.complete(operation=early)
+    assert discarded(alice) == ["alice#1"]
+    alice.complete()
     assert alice.free() == (2, 2)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_session_that_ends_during_a_move_leaves_nothing(alice: Any, moves: bool) -> None:
+    qubit = alice.prepare()
+    alice.ask(Run, steps=(Move(qubit=qubit, role="communication"),))
+    move = alice.operation
+    alice.handle(SessionEnded(0, "killed"))
+    assert alice.operations == []
+    if moves:
+        alice.complete(operation=move)
+    else:
+        alice.refuse("no_slot", operation=move)
+    assert discarded(alice) == [qubit]
+    alice.complete()
+    assert alice.free() == (2, 2)
+
+
+@pytest.mark.parametrize("step", [Measure, Discard, lambda qubit: Move(qubit=qubit, role="storage")])
+def test_one_call_at_a_time_works_on_a_qubit(alice: Any, step: Any) -> None:
+    """Or the fabric might do the later circuit first, and memory would follow neither."""
+    qubit = alice.prepare()
+    alice.ask(Run, steps=(Move(qubit=qubit, role="communication"),))
+    move = alice.operation
+    alice.ask(Run, steps=(step(qubit=qubit),))
+    assert alice.failure() == (3, "bad_request")
+    alice.complete(operation=move)
+    alice.ask(Run, steps=(step(qubit=qubit),))
+    assert len(alice.operations) == 1
+
+
+def test_memory_follows_a_circuit_that_stopped_half_way(alice: Any) -> None:
+    qubit, other = alice.prepare(), alice.prepare()
+    steps = (Prepare(role="communication"), Measure(qubit=qubit), Measure(qubit=other))
+    alice.ask(Run, steps=steps)
+    alice.refuse("limit", "step 2: too large; the 2 steps before it were done", done=2)
+    assert alice.failure() == (3, "limit")
+    assert discarded(alice) == ["alice#2"], "nobody was told of the qubit that it had prepared"
+    alice.complete()
+    assert set(alice.node.core.memory.qubits) == {other}
+    alice.ask(Run, steps=(Measure(qubit=qubit),))
+    assert alice.failure() == (4, "gone")
+    alice.ask(Run, steps=(Measure(qubit=other),))
+    assert len(alice.operations) == 1
+
+
+def test_a_request_behind_a_detach_is_answered(alice: Any) -> None:
+    alice.ask(application.Detach)
+    alice.ask(application.Sleep, duration_ps=1)
+    assert alice.failure() == (2, "bad_request")
+
+
+@pytest.mark.parametrize("timeout_ps", [0, -1, -(1 << 63), 10**18 + 1, (1 << 64) - 1])
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (application.RequestPairs, {"remote": "bob"}),
+        (application.ReceiveMessage, {"peer": "bob"}),
+        (application.ReceiveQubit, {"remote": "bob"}),
+        (application.ReceiveTeleported, {"pair_id": "alice-bob/0"}),
+    ],
+)
+def test_deadlines_lie_in_the_future_and_fit_into_64_bits(alice: Any, kind: Any, fields: Any, timeout_ps: int) -> None:
+    alice.pair()
+    alice.ask(kind, timeout_ps=timeout_ps, **fields)
+    assert alice.failure() == (2, "bad_request")
+    assert not any(isinstance(action, SetTimer) for action in alice.actions)
+
+
+@pytest.mark.parametrize("duration_ps", [-1, 10**18 + 1, (1 << 64) - 1])
+def test_so_do_sleeps(alice: Any, duration_ps: int) -> None:
+    alice.ask(application.Sleep, duration_ps=duration_ps)
+    assert alice.failure() == (1, "bad_request")
 
 
 def test_sleep_ends_with_its_timer(alice: Any) -> None:

@@ -18,13 +18,19 @@ from qnode.stack.node import Node
 from qnode.wire import application, fabric
 from qnode.wire.peer import ApplicationMessage
 from qnode.wire.peer import peer as peer_codec
-from qnode.wire.quantum import Discard, Measure, MeasureBell, Prepare
+from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare
 
 LINK = "alice-bob"
 OTHER = {"alice": "bob", "bob": "alice"}
 CUTOFF_PS = 60
+SLOTS = 2
 names = st.sampled_from(("alice", "bob"))
 purposes = st.sampled_from(("", "p"))
+
+
+def touched_by(step: Any) -> tuple[str, ...]:
+    """The qubits of a step."""
+    return getattr(step, "qubits", None) or (step.qubit,)
 
 
 class TwoNodes(RuleBasedStateMachine):
@@ -37,8 +43,8 @@ class TwoNodes(RuleBasedStateMachine):
             name: Node(
                 NodeConfiguration(
                     name=name,
-                    communication_slots=2,
-                    storage_slots=2,
+                    communication_slots=SLOTS,
+                    storage_slots=SLOTS,
                     communication_cutoff_ps=CUTOFF_PS,
                     links=(LinkConfiguration(name=LINK, remote=OTHER[name], goodness=1.0, corrects=name == "bob"),),
                     peers=("alice", "bob"),
@@ -58,6 +64,7 @@ class TwoNodes(RuleBasedStateMachine):
         self.asks: dict[str, list[tuple[int, fabric.Generate]]] = {"alice": [], "bob": []}
         self.heralds: list[tuple[str, fabric.Heralded]] = []
         self.owner: dict[str, str] = {}
+        self.role: dict[str, str] = {}
         self.true_pairs: dict[str, dict[str, str]] = {}
         # the network and the clock
         self.messages: list[tuple[str, str, bytes]] = []
@@ -101,6 +108,8 @@ class TwoNodes(RuleBasedStateMachine):
                 assert ends["alice"].bell_state == ends["bob"].bell_state
         elif isinstance(message, application.Outcomes):
             self.held[name] += message.qubits
+        elif isinstance(message, application.Qubit):
+            self.held[name].append(message.qubit)
         elif isinstance(message, application.Measured):
             assert len(set(message.pair_ids)) == len(message.pair_ids) == len(message.bits)
 
@@ -149,24 +158,35 @@ class TwoNodes(RuleBasedStateMachine):
     def prepare(self, name: str, role: Any) -> None:
         self.ask(name, application.Run, steps=(Prepare(role=role),))
 
-    def usable(self, name: str) -> list[str]:
-        """What its application may touch; a half whose outcome a call waits for is left alone (a known fault)."""
-        halves = self.nodes[name].core.memory.halves
-        awaited = {halves[pair].name for pair in self.nodes[name].teleportation.waiting if pair in halves}
-        return [qubit for qubit in self.held[name] if qubit not in awaited]
+    @rule(data=st.data(), name=names, size=st.integers(1, 4))
+    def run_a_circuit(self, data: st.DataObject, name: str, size: int) -> None:
+        """Steps of any kind on any qubits that the application has heard of, gone ones and its circuit's own included."""
+        qubits = st.sampled_from([*self.held[name], "$0"])
+        roles = st.sampled_from(("communication", "storage"))
+        steps = st.one_of(
+            st.builds(Prepare, role=roles),
+            st.builds(Measure, qubit=qubits),
+            st.builds(Discard, qubit=qubits),
+            st.builds(Move, qubit=qubits, role=roles),
+            st.builds(lambda qubit: Gate(name="X", qubits=(qubit,)), qubits),
+        )
+        self.ask(name, application.Run, steps=tuple(data.draw(st.lists(steps, min_size=size, max_size=size))))
 
-    @rule(data=st.data(), name=names, discards=st.booleans())
-    def consume(self, data: st.DataObject, name: str, discards: bool) -> None:
-        if usable := self.usable(name):
-            qubit = data.draw(st.sampled_from(usable))
-            self.ask(name, application.Run, steps=(Discard(qubit=qubit) if discards else Measure(qubit=qubit),))
+    @rule(data=st.data(), name=names)
+    def transmit(self, data: st.DataObject, name: str) -> None:
+        if self.held[name]:
+            qubit = data.draw(st.sampled_from(self.held[name]))
+            self.ask(name, application.TransmitQubit, qubit=qubit, remote=OTHER[name])
+
+    @rule(name=names, timeout_ps=st.none() | st.integers(1, 40))
+    def receive_a_qubit(self, name: str, timeout_ps: int | None) -> None:
+        self.ask(name, application.ReceiveQubit, remote=OTHER[name], timeout_ps=timeout_ps)
 
     @rule(data=st.data(), name=names)
     def teleport(self, data: st.DataObject, name: str) -> None:
-        usable = self.usable(name)
-        halves = [pair for pair, ends in self.pairs.items() if name in ends and ends[name].qubit in usable]
-        if halves:
-            qubit, pair = data.draw(st.sampled_from(usable)), data.draw(st.sampled_from(halves))
+        halves = [pair for pair, ends in self.pairs.items() if name in ends]
+        if halves and self.held[name]:
+            qubit, pair = data.draw(st.sampled_from(self.held[name])), data.draw(st.sampled_from(halves))
             self.ask(name, application.Teleport, qubit=qubit, pair_id=pair)
 
     @rule(data=st.data(), name=names, timeout_ps=st.none() | st.integers(1, 40))
@@ -206,29 +226,65 @@ class TwoNodes(RuleBasedStateMachine):
         name, operation = self.operations.pop(index)
         number, action = operation.operation, operation.action
         if isinstance(action, fabric.Generate):
-            self.asks[name].append((number, action))
+            if self.occupied(name, "communication") >= SLOTS:
+                self.handle(name, fabric.Refused(at=self.now, operation=number, code="no_slot", reason="no slot"))
+            else:
+                self.asks[name].append((number, action))
             return
         if isinstance(action, fabric.Cancel):
             self.cancel_attempts(name, number, action.operation)
             return
-        assert isinstance(action, fabric.Circuit)
+        if isinstance(action, fabric.Transmit):
+            self.transmit_qubit(name, number, action.qubit)
+            return
         read: tuple[int, ...] = ()
-        for step in action.steps:
-            touched = getattr(step, "qubits", None) or (step.qubit,)  # type: ignore[union-attr]
-            if isinstance(step, Prepare):
-                assert step.qubit not in self.owner, "a name was given twice"
-                self.owner[step.qubit] = name
-                continue
-            for qubit in touched:
-                assert self.owner.get(qubit, name) == name, f"{name} touches {qubit} of {self.owner[qubit]}"
-            if any(qubit not in self.owner for qubit in touched):
-                self.handle(name, fabric.Refused(at=self.now, operation=number, code="gone", reason="it is gone"))
+        for done, step in enumerate(action.steps):
+            reason = self.hindrance(name, step)
+            if reason:
+                code = "no_slot" if "slot" in reason else "gone"
+                refused = fabric.Refused(at=self.now, operation=number, code=code, reason=reason, done=done)
+                self.handle(name, refused)
                 return
-            if isinstance(step, Measure | MeasureBell | Discard):
+            if isinstance(step, Prepare):
+                self.owner[step.qubit], self.role[step.qubit] = name, step.role
+            elif isinstance(step, Move):
+                self.role[step.qubit] = step.role
+            elif isinstance(step, Measure | MeasureBell | Discard):
                 read += {Measure: bits[:1], MeasureBell: bits, Discard: ()}[type(step)]
-                for qubit in touched:
-                    del self.owner[qubit]
+                for qubit in touched_by(step):
+                    del self.owner[qubit], self.role[qubit]
         self.handle(name, fabric.Completed(at=self.now, operation=number, bits=read))
+
+    def occupied(self, name: str, role: str) -> int:
+        """The slots that the fabric knows to be bound."""
+        qubits = sum(owner == name and self.role[qubit] == role for qubit, owner in self.owner.items())
+        return qubits + (len(self.asks[name]) if role == "communication" else 0)
+
+    def hindrance(self, name: str, step: Any) -> str:
+        """Why a step cannot be done now; nothing if it can."""
+        if isinstance(step, Prepare):
+            assert step.qubit not in self.owner, "a name was given twice"
+        for qubit in touched_by(step):
+            assert self.owner.get(qubit, name) == name, f"{name} touches {qubit} of {self.owner[qubit]}"
+            if qubit not in self.owner and not isinstance(step, Prepare):
+                return "it is gone"
+        comes = isinstance(step, Prepare) or (isinstance(step, Move) and self.role[step.qubit] != step.role)
+        return "no slot" if comes and self.occupied(name, step.role) >= SLOTS else ""
+
+    def transmit_qubit(self, name: str, number: int, qubit: str) -> None:
+        """Instant, so that it never meets what its receiver does at the same time but through a taken slot."""
+        assert self.owner[qubit] == name
+        far = OTHER[name]
+        fits = self.occupied(far, "communication") < SLOTS
+        if fits:
+            self.owner[qubit], self.role[qubit] = far, "communication"
+        else:
+            del self.owner[qubit], self.role[qubit]
+        self.handle(name, fabric.Completed(at=self.now, operation=number))
+        if fits:
+            self.handle(far, fabric.Arrived(at=self.now, link=LINK, qubit=qubit))
+        else:
+            self.handle(far, fabric.Lost(at=self.now, link=LINK, qubit=qubit, reason="no slot is free"))
 
     def cancel_attempts(self, name: str, number: int, cancelled: int) -> None:
         waiting = [(name, index) for index, (_, each) in enumerate(self.operations) if each.operation == cancelled]
@@ -254,7 +310,8 @@ class TwoNodes(RuleBasedStateMachine):
                     pair = f"{LINK}/{len(self.true_pairs)}"
                     self.true_pairs[pair] = {"alice": mine.qubit, "bob": theirs.qubit}
                     for name, number in (("alice", operation), ("bob", other_operation)):
-                        self.owner[self.true_pairs[pair][name]] = name
+                        half = self.true_pairs[pair][name]
+                        self.owner[half], self.role[half] = name, "communication"
                         herald = fabric.Heralded(
                             at=self.now,
                             operation=number,
@@ -270,8 +327,9 @@ class TwoNodes(RuleBasedStateMachine):
     @rule(data=st.data(), passed_ps=st.integers(0, 5))
     def herald(self, data: st.DataObject, passed_ps: int) -> None:
         self.now += passed_ps
-        name, herald = self.heralds.pop(data.draw(st.integers(0, len(self.heralds) - 1)))
-        self.handle(name, herald)
+        name = data.draw(st.sampled_from(sorted({name for name, _ in self.heralds})))
+        position = next(index for index, (each, _) in enumerate(self.heralds) if each == name)
+        self.handle(*self.heralds.pop(position))  # a link's heralds reach an end in their order
 
     # The network and the clock
 
@@ -288,15 +346,10 @@ class TwoNodes(RuleBasedStateMachine):
     @precondition(lambda self: self.timers)
     @rule()
     def fire_the_next_timer(self) -> None:
-        """In their order; a cutoff of a half whose outcome is awaited is put off (a known fault)."""
-        for (name, key), at in sorted(self.timers.items(), key=lambda item: (item[1], repr(item[0]))):
-            held = self.nodes[name].core.memory.qubits.get(key[1])
-            if key[0] == "cutoff" and held and held.pair and held.pair.pair_id in self.nodes[name].teleportation.waiting:
-                continue
-            del self.timers[(name, key)]
-            self.now = max(self.now, at)
-            self.handle(name, TimerFired(key))
-            return
+        (name, key), at = min(self.timers.items(), key=lambda item: (item[1], repr(item[0])))
+        del self.timers[(name, key)]
+        self.now = max(self.now, at)
+        self.handle(name, TimerFired(key))
 
     # What must hold
 
@@ -328,9 +381,12 @@ class TwoNodes(RuleBasedStateMachine):
             elif self.messages:
                 sender, to, payload = self.messages.pop(0)
                 self.handle(to, fabric.Delivered(at=self.now, sender=sender, payload=payload))
-        for node in self.nodes.values():
+        for name, node in self.nodes.items():
             memory = node.core.memory
-            assert (memory.free("communication"), memory.free("storage")) == (2, 2), memory.qubits
+            assert all(held.session is None for held in memory.qubits.values()), memory.qubits
+            assert {qubit for qubit, owner in self.owner.items() if owner == name} == set(memory.qubits)
+            assert memory.free("storage") == SLOTS
+            assert memory.free("communication") == SLOTS - len(memory.qubits), "but for what nobody has received"
             assert not node.core.pending and not node.link_layer.requests and not node.link_layer.generating
             assert not node.teleportation.waiting and not node.mailbox.waiting
             for queue in node.mailbox.unread.values():

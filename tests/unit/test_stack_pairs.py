@@ -304,9 +304,81 @@ def test_cancelling_discards_pairs_that_were_not_handed_over(alice: Any) -> None
 
 def test_a_refused_generation_fails_its_request(alice: Any) -> None:
     alice.ask(RequestPairs, remote="bob")
-    alice.refuse("no_slot", "all slots are occupied")
-    assert alice.answers == [Failed(call=1, now_ps=0, code="cancelled", reason="all slots are occupied")]
+    alice.refuse("bad_request", "no such link")
+    assert alice.answers == [Failed(call=1, now_ps=0, code="cancelled", reason="no such link")]
     assert alice.free() == (2, 2)
+
+
+def test_a_generation_whose_slot_an_arriving_qubit_took_is_tried_again(alice: Any) -> None:
+    alice.ask(RequestPairs, remote="bob")
+    alice.refuse("no_slot")
+    assert alice.answers == []
+    assert wanted(alice) == [Generate(link=LINK, qubit="alice#1")]
+
+
+def test_a_call_number_used_again_is_another_request(alice: Any) -> None:
+    alice.ask(RequestPairs, call=1, remote="bob", kind="M")
+    alice.herald(PAIR_0, operation=0)
+    old = alice.operation
+    alice.ask(CancelRequest, call=2, request=1)
+    alice.ask(RequestPairs, call=1, remote="bob", kind="M", number=5)
+    alice.complete(1, operation=old)
+    assert alice.answers == []
+    assert alice.node.link_layer.requests[(0, 1)].asked.number == 5
+
+
+def test_a_late_herald_of_a_cancelled_m_is_discarded_and_not_measured(alice: Any) -> None:
+    alice.ask(RequestPairs, remote="bob", kind="M")
+    alice.ask(CancelRequest, request=1)
+    alice.herald(PAIR_0, operation=0)
+    assert wanted(alice) == [DISCARD_0]
+    assert [sent.message.pair_id for sent in alice.sent] == [PAIR_0]
+
+
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_pair_that_dies_while_it_is_corrected_is_replaced(alice: Any, index: int) -> None:
+    alice.ask(RequestPairs, remote="bob")
+    alice.herald(PAIR_0, operation=0, bell_index=index)
+    correction = alice.operation
+    alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="older than the cutoff"))
+    alice.complete(operation=correction)
+    assert alice.answers == []
+    assert [type(action) for action in wanted(alice)] == [Circuit, Generate]
+    assert DISCARD_0 in wanted(alice)
+
+
+def test_a_pair_that_could_not_be_corrected_is_replaced(alice: Any) -> None:
+    alice.ask(RequestPairs, remote="bob")
+    alice.herald(PAIR_0, operation=0, bell_index=1)
+    alice.refuse("limit")
+    assert alice.answers == []
+    assert [sent.message.pair_id for sent in alice.sent] == [PAIR_0]
+    assert [type(action) for action in wanted(alice)] == [Circuit, Generate]
+
+
+def test_a_discard_that_overtakes_the_herald_is_remembered(alice: Any) -> None:
+    """A classical link may be faster than the fibre that the herald comes through."""
+    alice.ask(RequestPairs, remote="bob")
+    assert alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="older than the cutoff")) == []
+    alice.herald(PAIR_0, operation=0)
+    assert DISCARD_0 in wanted(alice)
+    assert alice.sent == []
+
+
+def test_news_of_a_pair_counts_only_from_its_other_end(driven: Any) -> None:
+    alice = driven("alice", "bob", "carol")
+    alice.attach()
+    alice.pair()
+    (record,) = alice.hear("carol", PairDiscarded(pair_id=PAIR_0, reason="mine"))
+    assert record.kind == "message_dropped"
+    assert PAIR_0 in alice.node.core.memory.halves
+
+
+def test_news_of_pairs_that_never_come_is_not_kept(alice: Any) -> None:
+    alice.pair("alice-bob/5")
+    for pair in ("alice-bob/5x", "alice-bob/4", "elsewhere/9", "nonsense", "alice-bob/-1", "alice-bob/\u00b2"):
+        assert alice.hear("bob", PairDiscarded(pair_id=pair, reason="r")) == []
+    assert alice.node._early == {}
 
 
 def test_a_session_s_end_stops_attempts_and_gives_back_everything(alice: Any) -> None:
@@ -391,10 +463,8 @@ def test_a_pair_discarded_at_the_other_end_is_discarded_here_without_an_echo(ali
     assert alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="again")) == []
     alice.ask(Run, steps=(Measure(qubit="alice#0"),))
     (answer,) = alice.answers
-    assert (answer.code, answer.reason) == (
-        "discarded",
-        "qubit alice#0 was discarded: at bob, older than the cutoff",
-    )
+    assert answer.code == "discarded"
+    assert "older than the cutoff" in answer.reason
 
 
 def test_both_ends_may_discard_at_once(driven: Any) -> None:

@@ -14,6 +14,7 @@ from qnode.wire.application import (
     Qubit,
     ReceiveQubit,
     ReceiveTeleported,
+    RequestPairs,
     Run,
     Teleport,
     TransmitQubit,
@@ -76,15 +77,62 @@ def test_an_outcome_told_twice_is_used_once(alice: Any) -> None:
     told = TeleportOutcome(pair_id=PAIR, bits=(0, 0))
     alice.ask(ReceiveTeleported, pair_id=PAIR)
     alice.hear("bob", told)
+    assert alice.node.teleportation.waiting == {}
     assert alice.hear("bob", told) == []
-    assert alice.node.teleportation.outcomes == {}
     alice.ask(ReceiveTeleported, pair_id=PAIR)
     assert alice.failure() == (3, "gone")
 
 
+def test_of_two_outcomes_the_first_counts(alice: Any) -> None:
+    alice.pair()
+    alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(0, 0)))
+    alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(1, 1)))
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    assert alice.answers == [Qubit(call=2, now_ps=0, qubit="alice#0")]
+
+
+def test_an_outcome_that_overtakes_the_herald_is_remembered(alice: Any) -> None:
+    alice.ask(RequestPairs, remote="bob")
+    assert alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(0, 0))) == []
+    alice.herald(PAIR, operation=0)
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    assert alice.answers == [Qubit(call=2, now_ps=0, qubit="alice#0")]
+
+
+def test_a_half_whose_outcome_is_awaited_is_not_measured_meanwhile(alice: Any) -> None:
+    alice.pair()
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    alice.ask(Run, steps=(Measure(qubit="alice#0"),))
+    assert alice.failure() == (3, "bad_request")
+    alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(0, 0)))
+    assert alice.answers == [Qubit(call=2, now_ps=0, qubit="alice#0")]
+    alice.ask(Run, steps=(Measure(qubit="alice#0"),))
+    assert len(alice.operations) == 1
+
+
+def test_an_outcome_that_comes_while_the_half_is_being_measured_changes_nothing(alice: Any) -> None:
+    alice.pair()
+    alice.ask(Run, steps=(Measure(qubit="alice#0"),))
+    measurement = alice.operation
+    assert alice.hear("bob", TeleportOutcome(pair_id=PAIR, bits=(1, 1))) == []
+    alice.complete(0, operation=measurement)
+    assert alice.answers == [Outcomes(call=2, now_ps=0, bits=(0,))]
+
+
+def test_a_receiver_is_told_that_its_pair_grew_too_old(driven: Any) -> None:
+    alice = driven("alice", "bob", communication_cutoff_ps=100)
+    alice.attach()
+    alice.pair()
+    alice.ask(ReceiveTeleported, pair_id=PAIR)
+    alice.now = 100
+    alice.handle(TimerFired(("cutoff", "alice#0", 0)))
+    assert alice.failure() == (2, "discarded")
+    assert [sent.message.pair_id for sent in alice.sent] == [PAIR]
+
+
 def test_an_outcome_of_no_pair_here_is_ignored(alice: Any) -> None:
     assert alice.hear("bob", TeleportOutcome(pair_id="alice-bob/77", bits=(1, 1))) == []
-    assert alice.node.teleportation.outcomes == {}
+    assert alice.hear("bob", TeleportOutcome(pair_id="nowhere/0", bits=(1, 1))) == []
 
 
 @pytest.mark.parametrize("bits", [(2, 0), (0, -1)])
@@ -183,6 +231,29 @@ def test_arrivals_and_losses_are_handed_over_in_order(alice: Any) -> None:
     assert alice.answers == [Qubit(call=1, now_ps=0, qubit="bob#1")]
     alice.ask(ReceiveQubit, remote="bob")
     assert alice.failure() == (2, "lost")
+
+
+def test_receivers_of_qubits_are_served_in_their_order(alice: Any) -> None:
+    alice.ask(ReceiveQubit, remote="bob")
+    alice.ask(ReceiveQubit, remote="bob")
+    alice.handle(Arrived(at=0, link="alice-bob", qubit="bob#1"))
+    assert alice.answers == [Qubit(call=1, now_ps=0, qubit="bob#1")]
+
+
+def test_a_qubit_that_arrives_where_the_last_slot_was_just_taken_waits_for_it(driven: Any) -> None:
+    """The fabric gave it the slot; this node had asked for the same one within the same window, and will be refused."""
+    alice = driven("alice", "bob", communication_slots=1)
+    alice.attach()
+    alice.ask(RequestPairs, remote="bob")
+    generation = alice.operation
+    alice.ask(ReceiveQubit, remote="bob")
+    assert alice.handle(Arrived(at=0, link="alice-bob", qubit="bob#0")) == []
+    alice.refuse("no_slot", operation=generation)
+    assert alice.answers == [Qubit(call=2, now_ps=0, qubit="bob#0")]
+    assert alice.operations == []
+    alice.ask(Run, steps=(Measure(qubit="bob#0"),))
+    alice.complete(1)
+    assert len(alice.operations) == 1, "now the attempts begin"
 
 
 def test_a_receiver_of_qubits_times_out(alice: Any) -> None:

@@ -146,8 +146,8 @@ def test_the_bell_states() -> None:
 def test_the_limits() -> None:
     (table,) = tables(CHAPTERS["Limits"])
     limits = {row[0]: row[1] for row in table[1:]}
-    sleep = f"10^{len(str(node.LONGEST_SLEEP_PS)) - 1}"
-    assert node.LONGEST_SLEEP_PS == 10 ** int(sleep[3:])
+    longest = f"10^{len(str(node.LONGEST_TIME_PS)) - 1}"
+    assert 10 ** int(longest[3:]) == node.LONGEST_TIME_PS
     expected = {
         "payload of a message": codec.MAXIMUM_PAYLOAD_BYTES,
         "a frame": codec.MAXIMUM_FRAME_BYTES,
@@ -159,7 +159,8 @@ def test_the_limits() -> None:
         "steps of a circuit": local_operations.MOST_STEPS,
         "qubits of a `unitary`": MAX_QUBITS,
         "pairs of one request": link_layer.MOST_PAIRS,
-        "one `sleep`": sleep,
+        "one `sleep`": longest,
+        "a `timeout_ps`": longest,
         "values of one `report`": node.MOST_REPORTED,
         "unread messages at a node": messages.MAILBOX_BYTES,
     }

@@ -50,7 +50,7 @@ OPERATIONS = (
 EVENTS = (
     fabric.Delivered(at=1, sender="b", payload=b"hi"),
     fabric.Completed(at=2, operation=0, bits=(0, 1)),
-    fabric.Refused(at=3, operation=1, code="gone", reason="r"),
+    fabric.Refused(at=3, operation=1, code="gone", reason="r", done=2),
     fabric.Heralded(at=4, operation=2, link="a-b", pair_id="a-b/0", bell_index=3, emitted_at=1),
     fabric.Arrived(at=5, link="a-b", qubit="b#0"),
     fabric.Lost(at=6, link="a-b", qubit="b#1", reason="absorbed"),
@@ -315,11 +315,11 @@ GOLDEN: dict[str, str] = {
     "to_node.grant": (
         "84a474797065a56772616e74a36e6f7701a5756e74696c07a66576656e74739684a474797065a964656c697665726564a261"
         "7401a673656e646572a162a77061796c6f6164c402686984a474797065a9636f6d706c65746564a2617402a96f7065726174"
-        "696f6e00a46269747392000185a474797065a772656675736564a2617403a96f7065726174696f6e01a4636f6465a4676f6e"
-        "65a6726561736f6ea17287a474797065a8686572616c646564a2617404a96f7065726174696f6e02a46c696e6ba3612d62a7"
-        "706169725f6964a5612d622f30aa62656c6c5f696e64657803aa656d69747465645f61740184a474797065a7617272697665"
-        "64a2617405a46c696e6ba3612d62a57175626974a362233085a474797065a46c6f7374a2617406a46c696e6ba3612d62a571"
-        "75626974a3622331a6726561736f6ea86162736f72626564"
+        "696f6e00a46269747392000186a474797065a772656675736564a2617403a96f7065726174696f6e01a4636f6465a4676f6e"
+        "65a6726561736f6ea172a4646f6e650287a474797065a8686572616c646564a2617404a96f7065726174696f6e02a46c696e"
+        "6ba3612d62a7706169725f6964a5612d622f30aa62656c6c5f696e64657803aa656d69747465645f61740184a474797065a7"
+        "61727269766564a2617405a46c696e6ba3612d62a57175626974a362233085a474797065a46c6f7374a2617406a46c696e6b"
+        "a3612d62a57175626974a3622331a6726561736f6ea86162736f72626564"
     ),
     "to_node.probe": (
         "81a474797065a570726f6265"
@@ -403,7 +403,7 @@ def members(protocol: Any) -> tuple[Any, ...]:
 
 
 def test_every_message_has_its_golden_bytes() -> None:
-    tags = {f"{name}.{kind.__struct_config__.tag}" for name, protocol in PROTOCOLS.items() for kind in members(protocol)}
+    tags = {f"{name}.{kind.__struct_config__.tag}" for name, union in PROTOCOLS.items() for kind in members(union)}
     assert set(BY_NAME) == tags
     assert set(GOLDEN) == tags
     assert len(GOLDEN) == len(EXAMPLES)
@@ -412,9 +412,8 @@ def test_every_message_has_its_golden_bytes() -> None:
 def test_the_examples_cover_every_step_operation_and_event() -> None:
     assert {type(step) for step in STEPS} == set(members(quantum.Step))
     assert {type(event) for event in EVENTS} == set(members(fabric.Event))
-    actions = msgspec.inspect.type_info(fabric.Operation).fields[2].type
-    assert isinstance(actions, msgspec.inspect.UnionType)
-    assert {type(operation.action).__name__ for operation in OPERATIONS} == {each.cls.__name__ for each in actions.types}
+    actions = typing.get_type_hints(fabric.Operation)["action"]
+    assert {type(operation.action) for operation in OPERATIONS} == set(members(actions))
 
 
 def test_the_numbers_that_both_sides_agree_on() -> None:
@@ -515,7 +514,8 @@ def test_deep_nesting_is_refused(protocol: str, opening: bytes) -> None:
 @pytest.mark.parametrize("opening", [b"\x91", b"\x81\xa1a"])
 def test_deep_nesting_where_anything_is_allowed(opening: bytes) -> None:
     """A note's details are free-form: the only place where a decoder builds what it does not know."""
-    frame = b"\x82\xa4type\xa5block\xa5notes\x91\x83\xa2at\x00\xa4kind\xa1k\xa7details\x81\xa1d" + opening * 100_000 + b"\xc0"
+    before = b"\x82\xa4type\xa5block\xa5notes\x91\x83\xa2at\x00\xa4kind\xa1k\xa7details\x81\xa1d"
+    frame = before + opening * 100_000 + b"\xc0"
     with pytest.raises(WireError):
         fabric.to_fabric.decode(frame)
 
@@ -529,7 +529,12 @@ def test_a_frame_is_measured_before_it_is_read() -> None:
 
 protocols = st.sampled_from(sorted(CODECS))
 plain_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
@@ -540,8 +545,7 @@ def decoded_or_refused(protocol: str, frame: bytes) -> Any:
     """The message, or None where the frame is refused; any other exception is the test's failure."""
     try:
         return CODECS[protocol].decode(frame)
-    except WireError as error:
-        assert str(error)
+    except WireError:
         return None
 
 

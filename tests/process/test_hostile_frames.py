@@ -325,6 +325,18 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a message to nowhere": ({"type": "send", "peer": "mars", "payload": b""}, "unsupported", "a node 'mars'"),
     "a message to nobody": ({"type": "send", "peer": "", "payload": b""}, "unsupported", "a node ''"),
     "a message from nowhere": ({"type": "receive", "peer": "mars"}, "unsupported", "a node 'mars'"),
+    "a message that should have come": (
+        {"type": "receive", "peer": "bob", "timeout_ps": -(10**15)},
+        "bad_request",
+        "timeout_ps is -1000000000000000",
+    ),
+    "a qubit within less than no time": (
+        {"type": "receive_qubit", "remote": "bob", "timeout_ps": -1},
+        "bad_request",
+        "timeout_ps is -1",
+    ),
+    "a deadline beyond all time": (pairs(timeout_ps=2**64 - 1), "bad_request", "timeout_ps is 18446744073709551615"),
+    "sleeping for ever": ({"type": "sleep", "duration_ps": 2**64 - 1}, "bad_request", "duration_ps is 18446744073709551615"),
     "sleeping backwards": ({"type": "sleep", "duration_ps": -1}, "bad_request", "duration_ps is -1"),
     "too many values": ({"type": "report", "values": {f"v{i}": 1.0 for i in range(257)}}, "limit", "257 values"),
     "attached already": ({"type": "attach", "version": 1, "application": "again"}, "bad_request", "attached already"),
@@ -441,6 +453,22 @@ def test_a_session_is_over_after_detach(world: World, bare_client: Any) -> None:
     assert world.census() == before
 
 
+def test_words_behind_a_detach(world: World, bare_client: Any) -> None:
+    """All in the node's hands before it has served the first of them."""
+    before = world.census()
+    with bare_client(world.live.endpoint("alice")) as client:
+        client.attach("hasty")
+        client.send(type="run", call=2, steps=[{"type": "prepare"}], waiting=False)
+        client.send(type="detach", call=3)
+        client.send(type="sleep", call=4, duration_ps=1)
+        answers = {answer["call"]: answer["type"] for answer in (client.receive(), client.receive())}
+    assert answers == {3: "done", 4: "failed"}
+    assert world.mallory.ask("sleep", duration_ps=1000)["type"] == "done"
+    world.mallory.rest()
+    assert world.census() == before, "the qubit that was being prepared when its session ended is gone"
+    world.check_alive()
+
+
 FABRIC: dict[str, tuple[bytes, tuple[bytes, ...], str]] = {
     "a node that is not in the scenario": (
         b"mallory",
@@ -523,6 +551,8 @@ OBSERVER: dict[str, tuple[tuple[bytes, ...], str]] = {
     "unknown field": ((packed({"type": "census", "all": True}),), "`all`"),
     "a qubit that is not there": ((packed({"type": "state", "qubits": ["alice#999"]}),), "alice#999 does not exist"),
     "a measured qubit": ((packed({"type": "state", "qubits": ["{measured}"]}),), "was measured"),
+    "the same qubit twice": ((packed({"type": "state", "qubits": ["alice#0", "alice#0"]}),), "twice"),
+    "no qubits": ((packed({"type": "state", "qubits": []}),), ""),
     "a pair that is not there": ((packed({"type": "pair", "pair_id": "x/1"}),), "no unused pair x/1"),
 }
 

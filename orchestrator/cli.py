@@ -15,7 +15,7 @@ import msgspec
 
 from orchestrator.run_directory import RunDirectoryError, TestbedRecord, records
 from orchestrator.scenario import Scenario
-from orchestrator.scenario_file import ScenarioError, load
+from orchestrator.scenario.file import ScenarioError, load
 
 if TYPE_CHECKING:
     from orchestrator.testbed import Testbed
@@ -75,7 +75,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def check(file: Path, *, as_json: bool) -> None:
     """Validate a scenario and print what would run: processes, link budgets, expected rates."""
-    from orchestrator import budget
+    from orchestrator.report import budget
 
     plan = budget.of(_scenario(file))
     click.echo(json.dumps(plan, indent=2) if as_json else budget.as_text(plan))
@@ -108,7 +108,8 @@ def run(
     """Bring a testbed up, run its applications, report, take it down."""
     from rich.console import Console
 
-    from orchestrator import report_text, supervisor
+    from orchestrator import supervisor
+    from orchestrator.report import text as report_text
 
     scenario = _scenario(file, seed, pace)
     console = Console(stderr=True)
@@ -328,7 +329,7 @@ def down(*, wanted: str | None, everything: bool) -> None:
 @click.argument("directory", type=click.Path(path_type=Path), default=Path("."))
 def init(directory: Path) -> None:
     """Write a commented starter scenario and two application programs."""
-    from orchestrator.starter import write_starter
+    from orchestrator.scenario.starter import write_starter
 
     try:
         written = write_starter(directory)
@@ -345,7 +346,7 @@ def init(directory: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="An .svg, .png or .pdf file.")
 def timeline(run_directory: Path, *, pair_id: str | None, out: Path | None) -> None:
     """Draw one pair's life from a run's event log (needs the extra `plot`)."""
-    from orchestrator import timeline as picture
+    from orchestrator.report import timeline as picture
 
     target = out or run_directory / "pair.svg"
     try:
@@ -361,7 +362,7 @@ def timeline(run_directory: Path, *, pair_id: str | None, out: Path | None) -> N
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from orchestrator.scenario_schema import schema as scenario_schema
+    from orchestrator.scenario.schema import schema as scenario_schema
 
     click.echo(json.dumps(scenario_schema(), indent=2))
 

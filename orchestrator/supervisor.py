@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from setproctitle import setproctitle
 
-from orchestrator import report, report_text
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.launch.local import LaunchError
+from orchestrator.report import build as report
+from orchestrator.report import text as report_text
 from orchestrator.run_directory import RunDirectoryError, create_run_directory
 from orchestrator.scenario import Scenario
 from orchestrator.testbed import RunOutcome, Testbed, TestbedError

@@ -20,7 +20,7 @@ import zmq.asyncio
 
 from orchestrator import control
 from orchestrator.deployment import node_configurations, peer_groups
-from orchestrator.fabric_configuration import FabricConfiguration
+from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LocalAgent
 from orchestrator.run_directory import SocketDirectory, TestbedRecord

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestrator.hardware import load_profiles
-from orchestrator.scenario_schema import schema
+from orchestrator.scenario.hardware import load_profiles
+from orchestrator.scenario.schema import schema
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scenario.md"
 
@@ -57,7 +57,9 @@ def _rows(definition: dict[str, Any]) -> list[str]:
     required = set(definition.get("required", ()))
     rows = ["| field | type | default | |", "|---|---|---|---|"]
     for name, member in definition["properties"].items():
-        default = "required" if name in required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+        default = (
+            "required" if name in required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+        )
         description = " ".join(member.get("description", "").split()).replace("|", "\\|").replace("``", "`")
         rows.append(f"| `{name}` | {_type(member)} | {default} | {description} |")
     return rows

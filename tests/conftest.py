@@ -16,7 +16,7 @@ import pytest
 import zmq
 
 from orchestrator import control, scenario
-from orchestrator.hardware import Hardware, Memory
+from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.testbed import Testbed
 from qnode.config import LinkConfiguration, NodeConfiguration
 from qnode.stack.events import Action, Answer, Asked, Event, Operate, SendTo

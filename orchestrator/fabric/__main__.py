@@ -17,8 +17,8 @@ def serve(configuration: Path) -> None:
     """Be the fabric until the run is over. QuTiP is imported here and nowhere else."""
     setproctitle("qloom: fabric")
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    from orchestrator.fabric.configuration import FabricConfiguration
     from orchestrator.fabric.server import Server
-    from orchestrator.fabric_configuration import FabricConfiguration
 
     Server(msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration)).run()
 

@@ -14,8 +14,8 @@ import numpy as np
 from orchestrator.fabric import gates, noise
 from orchestrator.fabric.registers import Registers, RegisterTooLarge
 from orchestrator.fabric.streams import Streams
-from orchestrator.hardware import Hardware, Memory
 from orchestrator.scenario import Transmission
+from orchestrator.scenario.hardware import Hardware, Memory
 from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
 
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.fabric.heralding import fibre_transmission
-from orchestrator.hardware import Hardware, Memory
 from orchestrator.scenario import Link, Transmission
+from orchestrator.scenario.hardware import Hardware, Memory
 
 if TYPE_CHECKING:
     from orchestrator.fabric.registers import Registers

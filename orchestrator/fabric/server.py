@@ -11,12 +11,12 @@ import zmq
 
 from orchestrator import control
 from orchestrator.fabric.clock import PICOSECONDS
+from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
 from orchestrator.fabric.predictions import fidelity
-from orchestrator.fabric_configuration import FabricConfiguration
 from qnode.wire import fabric
 from qnode.wire.codec import WireError
 from qnode.wire.quantum import BELL_STATES

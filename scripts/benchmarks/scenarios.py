@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orchestrator.hardware import Hardware, Memory
 from orchestrator.scenario import Application, Limits, Link, Node, Scenario, Source, Time
+from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.testbed import RunOutcome, Testbed
 
 T = TypeVar("T")

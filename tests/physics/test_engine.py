@@ -14,7 +14,6 @@ from scipy import stats
 
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog
-from orchestrator.hardware import Hardware, Memory
 from orchestrator.scenario import (
     ClassicalLink,
     DoubleClick,
@@ -26,6 +25,7 @@ from orchestrator.scenario import (
     SingleClick,
     Source,
 )
+from orchestrator.scenario.hardware import Hardware, Memory
 from qnode.wire import fabric
 from qnode.wire.quantum import Axis, Discard, Gate, Measure, MeasureBell, Prepare
 

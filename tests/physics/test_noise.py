@@ -14,8 +14,8 @@ from scipy.integrate import solve_ivp
 from orchestrator.fabric import noise
 from orchestrator.fabric.predictions import relaxed
 from orchestrator.fabric.registers import Registers
-from orchestrator.hardware import Hardware, Memory
 from orchestrator.scenario import Link, Transmission
+from orchestrator.scenario.hardware import Hardware, Memory
 
 BELL = np.array([[1, 0, 0, 1], [1, 0, 0, -1], [0, 1, 1, 0], [0, 1, -1, 0]]) / math.sqrt(2)
 PSI_PLUS = 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.document import ScenarioError
-from orchestrator.hardware import Hardware, load_profiles
-from orchestrator.scenario_file import parse
+from orchestrator.scenario.document import ScenarioError
+from orchestrator.scenario.file import parse
+from orchestrator.scenario.hardware import Hardware, load_profiles
 
 PROFILES = load_profiles()
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.scenario import MidpointSource, Scenario, SingleClick, Source
-from orchestrator.scenario_file import ScenarioError, load, parse
-from orchestrator.scenario_schema import schema
-from orchestrator.starter import STARTER, write_starter
+from orchestrator.scenario.file import ScenarioError, load, parse
+from orchestrator.scenario.schema import schema
+from orchestrator.scenario.starter import STARTER, write_starter
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 

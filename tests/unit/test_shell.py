@@ -144,7 +144,9 @@ def grant(now: int, until: int | None = None, *events: fabric.Event) -> Grant:
 
 
 def mail(at: int, payload: bytes) -> Delivered:
-    return Delivered(at=at, sender="bob", payload=peer_codec.encode(ApplicationMessage(sender_application="x", payload=payload)))
+    return Delivered(
+        at=at, sender="bob", payload=peer_codec.encode(ApplicationMessage(sender_application="x", payload=payload))
+    )
 
 
 def calls(transport: FakeTransport, identity: bytes = A) -> list[tuple[int | None, str, int]]:
@@ -225,7 +227,13 @@ def test_timers_and_events_of_a_window_are_merged_in_time() -> None:
 
 def test_a_timer_at_the_end_of_the_window_is_left_to_the_next() -> None:
     transport = run(
-        (A, attach("one")), grant(0, 1), (A, Sleep(call=1, duration_ps=10)), grant(4, 10), grant(10, 11), (A, Wait(seen=2)), HALT
+        (A, attach("one")),
+        grant(0, 1),
+        (A, Sleep(call=1, duration_ps=10)),
+        grant(4, 10),
+        grant(10, 11),
+        (A, Wait(seen=2)),
+        HALT,
     )
     assert [block.wake_at for block in transport.blocks] == [10, 10, None]
     assert calls(transport) == [(0, "attached", 0), (1, "done", 10)]
@@ -289,7 +297,12 @@ def test_a_wait_that_has_not_seen_the_last_answer_does_not_count() -> None:
 
 def test_refusals_of_the_shell_count_as_answers_seen() -> None:
     transport = run(
-        (A, attach("one")), grant(0), (A, b"\xc1"), (A, Attach(call=7, version=1, application="x")), (A, Wait(seen=3)), HALT
+        (A, attach("one")),
+        grant(0),
+        (A, b"\xc1"),
+        (A, Attach(call=7, version=1, application="x")),
+        (A, Wait(seen=3)),
+        HALT,
     )
     assert calls(transport) == [(0, "attached", 0), (None, "failed", 0), (7, "failed", 0)]
 
@@ -396,7 +409,9 @@ def test_a_process_that_is_not_there_cannot_be_named() -> None:
 
 
 def test_a_probe_is_answered_while_applications_run() -> None:
-    transport = run((A, attach("one")), grant(0), Probe(), (A, RequestPairs(call=1, remote="bob", number=2)), Probe(), HALT)
+    transport = run(
+        (A, attach("one")), grant(0), Probe(), (A, RequestPairs(call=1, remote="bob", number=2)), Probe(), HALT
+    )
     assert [message for message in transport.fabric if isinstance(message, ProbeAnswer)] == [
         ProbeAnswer(waits=("application one to make its next call",)),
         ProbeAnswer(waits=("one waits for 2 of 2 pairs with bob",)),
@@ -448,5 +463,12 @@ def test_an_answer_goes_to_its_session_only() -> None:
 
 def test_all_last_words_of_a_process_are_heard() -> None:
     words = [(A, SendMessage(call=call, peer="bob", payload=b"w", waiting=False)) for call in (1, 2, 3)]
-    script = [(A, attach("one", process_id=99)), grant(0), (A, Wait(seen=1)), [*words, (A, GONE), grant(50)], grant(60), HALT]
+    script = [
+        (A, attach("one", process_id=99)),
+        grant(0),
+        (A, Wait(seen=1)),
+        [*words, (A, GONE), grant(50)],
+        grant(60),
+        HALT,
+    ]
     assert sum(len(block.sends) for block in run(*script).blocks) == 3

@@ -172,7 +172,9 @@ def test_turning_the_axis_is_doing_the_gates(axis: Any, x: int, z: int) -> None:
     paulis = [np.array(m, complex) for m in ([[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]
 
     def operator(direction: Any) -> Any:
-        vector = {"X": (1, 0, 0), "Y": (0, 1, 0), "Z": (0, 0, 1)}[direction] if isinstance(direction, str) else direction
+        vector = (
+            {"X": (1, 0, 0), "Y": (0, 1, 0), "Z": (0, 0, 1)}[direction] if isinstance(direction, str) else direction
+        )
         return sum(component * pauli for component, pauli in zip(vector, paulis, strict=True))
 
     gates = np.linalg.matrix_power(paulis[2], z) @ np.linalg.matrix_power(paulis[0], x)

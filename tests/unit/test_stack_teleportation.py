@@ -184,9 +184,7 @@ def test_a_receiver_that_is_gone_is_forgotten(alice: Any) -> None:
 
 def test_a_transmitted_qubit_frees_its_slot_when_it_has_left(alice: Any) -> None:
     qubit = alice.prepare()
-    assert alice.ask(TransmitQubit, qubit=qubit, remote="bob") == [
-        Operate(1, Transmit(link="alice-bob", qubit=qubit))
-    ]
+    assert alice.ask(TransmitQubit, qubit=qubit, remote="bob") == [Operate(1, Transmit(link="alice-bob", qubit=qubit))]
     alice.ask(Run, steps=(Measure(qubit=qubit),))
     assert alice.failure() == (3, "gone")
     alice.complete(operation=1)

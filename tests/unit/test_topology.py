@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestrator.scenario_file import parse
+from orchestrator.scenario.file import parse
 from orchestrator.topology import Topology, travel_time_ps
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from orchestrator import scenario
-from orchestrator.hardware import Memory
+from orchestrator.scenario import types
+from orchestrator.scenario.hardware import Memory
 
 Broken = Iterator[tuple[str, str]]
 """Pairs of the field to blame (empty: the section) and what was expected and found."""
@@ -101,9 +101,9 @@ def _number(fields: Mapping[str, object], name: str) -> float | None:
 
 _RULES = {
     Memory: _memory,
-    scenario.Link: _link,
-    scenario.Transmission: _transmission,
-    scenario.ClassicalLink: _classical_link,
-    scenario.Application: _application,
-    scenario.Expectation: _expectation,
+    types.Link: _link,
+    types.Transmission: _transmission,
+    types.ClassicalLink: _classical_link,
+    types.Application: _application,
+    types.Expectation: _expectation,
 }

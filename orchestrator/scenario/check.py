@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import inspect as types
 
-from orchestrator.document import Problem, Tree, joined
-from orchestrator.scenario_rules import broken_rules
+from orchestrator.scenario.document import Problem, Tree, joined
+from orchestrator.scenario.rules import broken_rules
 
 _LARGEST_INTEGER = (1 << 63) - 1
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from orchestrator import hardware, scenario
-from orchestrator.hardware import Hardware, Memory
-from orchestrator.hardware_choice import DEFAULT_PROFILE
+from orchestrator.scenario import hardware, types
+from orchestrator.scenario.hardware import Hardware, Memory
+from orchestrator.scenario.hardware_choice import DEFAULT_PROFILE
 
 VERSION = 1
 
@@ -20,7 +20,7 @@ def schema() -> dict[str, Any]:
 
     Rules between fields (T2 <= 2 T1, ends that exist) are beyond a schema; ``load`` checks them.
     """
-    (root,), definitions = msgspec.json.schema_components((scenario.Scenario,), ref_template="#/$defs/{name}")
+    (root,), definitions = msgspec.json.schema_components((types.Scenario,), ref_template="#/$defs/{name}")
     assert root == {"$ref": "#/$defs/Scenario"}
     for name, definition in definitions.items():
         _describe(definition, documented=_class_of(name))
@@ -80,7 +80,7 @@ def _change(definition: dict[str, Any], *, about: type[msgspec.Struct]) -> dict[
 
 
 def _class_of(name: str) -> type[msgspec.Struct]:
-    found: type[msgspec.Struct] = getattr(scenario, name, None) or getattr(hardware, name)
+    found: type[msgspec.Struct] = getattr(types, name, None) or getattr(hardware, name)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from orchestrator.hardware import Duration, Hardware, Probability
+from orchestrator.scenario.hardware import Duration, Hardware, Probability
 
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0)]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from orchestrator.document import Tree, read_document
+from orchestrator.scenario.document import Tree, read_document
 
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Duration = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -75,7 +75,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def load_profiles() -> dict[str, Profile]:
     """The built-in profiles by name, read from ``hardware.yaml`` beside this module."""
-    text = resources.files("orchestrator").joinpath("hardware.yaml").read_text(encoding="utf-8")
+    text = resources.files("orchestrator.scenario").joinpath("hardware.yaml").read_text(encoding="utf-8")
     document = read_document(text, source="hardware.yaml")
     assert isinstance(document.value, dict)
     return {name: _profile(tree) for name, tree in document.value.items()}

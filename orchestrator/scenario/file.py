@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.document import LARGEST_TEXT_BYTES, Problem, ScenarioError, read_tree
-from orchestrator.hardware_choice import expand_hardware
-from orchestrator.scenario import Scenario
-from orchestrator.scenario_check import check, struct_type
-from orchestrator.scenario_references import check_references
+from orchestrator.scenario.check import check, struct_type
+from orchestrator.scenario.document import LARGEST_TEXT_BYTES, Problem, ScenarioError, read_tree
+from orchestrator.scenario.hardware_choice import expand_hardware
+from orchestrator.scenario.references import check_references
+from orchestrator.scenario.types import Scenario
 
 __all__ = ["ScenarioError", "load", "parse"]
 

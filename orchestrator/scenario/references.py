@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.document import Problem, Tree, joined
-from orchestrator.scenario_check import nearest
+from orchestrator.scenario.check import nearest
+from orchestrator.scenario.document import Problem, Tree, joined
 
 
 def check_references(tree: Tree, *, problems: list[Problem]) -> None:

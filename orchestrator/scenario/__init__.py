@@ -1,0 +1,41 @@
+"""Scenarios: their types, how files become them, and everything that can be wrong with one."""
+
+from orchestrator.scenario.types import (
+    Application,
+    ClassicalLink,
+    DoubleClick,
+    Efficiency,
+    Expectation,
+    Heralding,
+    Limits,
+    Link,
+    MidpointSource,
+    Node,
+    Scenario,
+    SenderReceiver,
+    SingleClick,
+    Source,
+    Stop,
+    Time,
+    Transmission,
+)
+
+__all__ = [
+    "Application",
+    "ClassicalLink",
+    "DoubleClick",
+    "Efficiency",
+    "Expectation",
+    "Heralding",
+    "Limits",
+    "Link",
+    "MidpointSource",
+    "Node",
+    "Scenario",
+    "SenderReceiver",
+    "SingleClick",
+    "Source",
+    "Stop",
+    "Time",
+    "Transmission",
+]

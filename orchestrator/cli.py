@@ -117,10 +117,14 @@ def run(
     def once(out: Path | None, shake_s: float) -> tuple[dict[str, Any], Path]:
         return supervisor.run(scenario, directory=file.resolve().parent, out=out, console=console, shake_s=shake_s)
 
-    report, directory = _guarded(lambda: once(out, shake_s))
+    def tell(failure: dict[str, Any]) -> None:
+        if as_json:
+            click.echo(json.dumps({"ok": False, **failure}))
+
+    report, directory = _guarded(lambda: once(out, shake_s), tell=tell)
     if check_determinism:
         second_out = directory.with_name(f"{directory.name}-again")
-        second, second_directory = _guarded(lambda: once(second_out, max(shake_s, 0.001)))
+        second, second_directory = _guarded(lambda: once(second_out, max(shake_s, 0.001)), tell=tell)
         equal = report["digest"] == second["digest"]
         difference = supervisor.first_difference(directory / "events.jsonl", second_directory / "events.jsonl")
         report["determinism"] = {
@@ -133,11 +137,11 @@ def run(
     if as_json:
         click.echo(json.dumps(report))
     else:
-        console.print(report_text.rendered(report))
+        Console().print(report_text.rendered(report))
         if check_determinism:
             verdict = "two runs, one shaken: the same events" if report["determinism"]["equal"] else difference
-            console.print(f"determinism: {verdict}", highlight=False, markup=False)
-        console.print(f"run directory: {directory}", highlight=False, markup=False, soft_wrap=True)
+            click.echo(f"determinism: {verdict}")
+        click.echo(f"run directory: {directory}")
     sys.exit(OK if report["ok"] else EXPECTATION_FAILED)
 
 

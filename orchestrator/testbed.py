@@ -31,6 +31,9 @@ T = TypeVar("T")
 READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_NODE_S = 0.2
 STOP_DEADLINE_S = 10.0
+STATUS_INTERVAL_S = 2.0
+FABRIC_SILENCE_S = 15.0
+"""How long the fabric may be silent, beyond the time for which a node may hold its grant."""
 GRACE_S = 2.0
 """How long processes have between SIGTERM and SIGKILL."""
 STOPPED_APPLICATIONS_DEADLINE_S = 5.0
@@ -100,6 +103,7 @@ class Testbed:
     _failed: asyncio.Future[str] = field(init=False)
     _changed: asyncio.Event = field(init=False)
     _started_at: str = ""
+    _heard_at_s: float = 0.0
     status: control.Status | None = None
 
     async def __aenter__(self) -> Testbed:
@@ -117,7 +121,8 @@ class Testbed:
         self._control = self._context.socket(zmq.DEALER)
         self._control.set(zmq.LINGER, 0)
         self._control.connect(self._sockets.endpoint("control"))
-        self._tasks = [asyncio.create_task(self._read_agent()), asyncio.create_task(self._read_control())]
+        readers = (self._read_agent(), self._read_control(), self._watch_fabric())
+        self._tasks = [asyncio.create_task(reader) for reader in readers]
         try:
             await self._bring_up()
         except BaseException:
@@ -341,6 +346,7 @@ class Testbed:
         """Note what the fabric says."""
         while True:
             message = control.from_fabric.decode(await self._control.recv())
+            self._heard_at_s = time.monotonic()
             if isinstance(message, control.Ready):
                 if not self._ready.done():
                     self._ready.set_result(None)
@@ -351,6 +357,19 @@ class Testbed:
                     self._fail(message.error)
             else:
                 self.status = message
+
+    async def _watch_fabric(self) -> None:
+        """Once it is up, the fabric must answer now and then."""
+        await asyncio.wait({self._ready})
+        limit_s = self.scenario.time.stall_after_s + FABRIC_SILENCE_S
+        while not self._finished.done():
+            await self.ask_status()
+            await asyncio.sleep(STATUS_INTERVAL_S)
+            silent_s = time.monotonic() - self._heard_at_s
+            if silent_s > limit_s:
+                process = self.processes["fabric"]
+                self._fail(f"the fabric (process {process.process_id}) has not answered for {silent_s:.0f} s")
+                return
 
     def _fail(self, story: str) -> None:
         """Note the first thing that went wrong."""

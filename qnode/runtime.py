@@ -159,6 +159,7 @@ class Shell:
                 operations=tuple(self._operations),
                 notes=tuple(self._notes),
                 applications=applications,
+                flowing=sum(not client.holds_time for client in self._clients.values()),
             )
         )
         self._sends, self._operations, self._notes = [], [], []

@@ -1,4 +1,4 @@
-"""What tests share: scenarios of ideal devices, a testbed of real processes, an observer, and a client of bare bytes."""
+"""What tests share: ideal scenarios, testbeds of real processes, an observer, a client of bare bytes, a driven node."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class NodeSeat:
     wake_at: int | None = None
     queued_wakes: set[int] = field(default_factory=set)
     applications: int = 0
+    flowing: int = 0
     blocked_once: bool = False
     events: list[fabric.Event] = field(default_factory=list)
     work_at: int | None = None
@@ -187,6 +188,11 @@ class Engine:
         return sum(seat.applications for seat in self.seats.values() if not seat.gone)
 
     @property
+    def may_act_from_outside(self) -> bool:
+        """Whether an application lets virtual time flow, so that there may be more to come though nothing is due."""
+        return any(seat.flowing for seat in self.seats.values() if not seat.gone)
+
+    @property
     def settled(self) -> bool:
         """Whether every node has been up and blocked, so that ``applications`` counts them all."""
         return all(seat.blocked_once or seat.gone for seat in self.seats.values())
@@ -241,7 +247,7 @@ class Engine:
         if block.wake_at is not None and block.wake_at < self._window_end:
             raise ValueError(f"node {name} asks to be woken at {block.wake_at} ps, before its window's end")
         seat.holds, seat.blocked_once = False, True
-        seat.applications = block.applications
+        seat.applications, seat.flowing = block.applications, block.flowing
         self._blocks[name] = block
         self._holders -= 1
         if self._holders == 0:

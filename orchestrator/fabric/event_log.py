@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+FLUSH_EVERY_S = 0.5
+"""How long a reader of the file may have to wait for what has happened."""
 
 
 class EventLog:
@@ -21,6 +25,7 @@ class EventLog:
         self._hash = hashlib.blake2b(digest_size=16)
         self._window: list[tuple[int, bytes]] = []
         self.lines = 0
+        self._flushed_at_s = 0.0
 
     def write(self, at: int, kind: str, **details: Any) -> None:
         """Add a line for the instant ``at`` (ps)."""
@@ -37,6 +42,9 @@ class EventLog:
         self._hash.update(text)
         if self._file is not None:
             self._file.write(text)
+            if (now := time.monotonic()) - self._flushed_at_s > FLUSH_EVERY_S:
+                self._file.flush()
+                self._flushed_at_s = now
 
     def flush(self) -> None:
         """Have the lines on disk."""

@@ -24,6 +24,8 @@ from qnode.wire.version import VERSION
 
 PROBE_DEADLINE_S = 2.0
 """How long nodes have to say what they are waiting for."""
+SERVE_EVERY_S = 0.02
+"""How long supervisor and observers may go unheard while the nodes keep the fabric busy."""
 LINGER_MS = 500
 MOMENT_MS = 10
 """While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
@@ -56,6 +58,7 @@ class Server:
         self._started = False
         self._stop_reason: str | None = None
         self._granted_at_s = 0.0
+        self._served_at_s = 0.0
         self._probed: dict[str, tuple[str, ...]] | None = None
         self._end_ps = 0
 
@@ -120,13 +123,13 @@ class Server:
         for name, grant in self._engine.round().items():
             send((name.encode(), encode(grant)))
         self._granted_at_s = time.monotonic()
-        if late_s == 0.0 and self._pace.pace is not None:
+        if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
             self._serve(0.0)
 
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
         engine = self._engine
-        if self._stop_ps is not None and due is not None and due > self._stop_ps:
+        if self._stop_ps is not None and engine.settled and (due is None or due > self._stop_ps):
             wait_s = self._pace.until_due_s(self._stop_ps)
             if wait_s > 0:
                 self._serve(wait_s)
@@ -137,7 +140,7 @@ class Server:
             return None
         if self._scenario.applications and engine.applications == 0:
             return "every application has ended"
-        if due is None:
+        if due is None and not engine.may_act_from_outside:
             if engine.applications == 0:
                 return "nothing is left to happen"
             waits = self._probe([seat.name for seat in engine.seats.values() if seat.applications])
@@ -197,6 +200,9 @@ class Server:
             timeout_ms = 0
         else:
             timeout_ms = int(timeout_s * 1000)
+        if timeout_s is None or timeout_s > SERVE_EVERY_S:
+            self._log.flush()
+        self._served_at_s = time.monotonic()
         ready = self._poller.poll(timeout_ms)
         if not ready and timeout_s is not None and 0 < timeout_s < 0.001:
             time.sleep(timeout_s)  # the rest of a wait for the wall clock, finer than a poll can be

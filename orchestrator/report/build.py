@@ -82,7 +82,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
             if name in finished.mean_states
         },
         "results": results,
-        "lateness": msgspec.to_builtins(finished.lateness),
+        "lateness": msgspec.structs.asdict(finished.lateness),
         "processes": [
             {"name": each.name, "process_id": each.process_id, "status": each.status} for each in outcome.processes
         ],

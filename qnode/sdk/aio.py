@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from qnode.sdk import calls
 from qnode.sdk.calls import PICOSECONDS, Call, T
-from qnode.sdk.connection import ATTACH_DEADLINE_S, Connection, error_of
+from qnode.sdk.connection import ATTACH_DEADLINE_S, LINGER_MS, Connection, error_of
 from qnode.sdk.errors import NodeGone, QloomError, RunEnded
 from qnode.wire import application
 from qnode.wire.application import BellPair
@@ -91,16 +91,20 @@ class AsyncSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        linger_ms = LINGER_MS
         try:
-            await self._do(calls.detach())
+            if isinstance(error, RunEnded):
+                linger_ms = 0
+            else:
+                await self._do(calls.detach())
         except (NodeGone, RunEnded):
-            pass  # a session ends with its node, too
+            linger_ms = 0  # a session ends with its node, too
         finally:
             self._loop.waiting_selector.sessions.remove(self)
             self._loop.remove_reader(self._connection.socket.FD)
             if self._connection.process_descriptor is not None:
                 self._loop.remove_reader(self._connection.process_descriptor)
-            self._connection.close()
+            self._connection.close(linger_ms=linger_ms)
 
     @property
     def node(self) -> str:

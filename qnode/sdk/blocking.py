@@ -153,5 +153,8 @@ class Session:
             if answer.call == number:
                 break
         if isinstance(answer, application.Failed):
+            if answer.code == "stopped":
+                self._open = False
+                self._connection.close(linger_ms=0)
             raise error_of(answer)
         return call.meaning(answer)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import zmq
+from setproctitle import setproctitle
 
 from qnode.sdk.calls import Call, T
 from qnode.sdk.errors import BY_CODE, NodeGone, QloomError, RequestFailed
@@ -19,6 +20,7 @@ from qnode.wire.version import VERSION
 SOCKET_VARIABLE = "QLOOM_SOCKET"
 APPLICATION_VARIABLE = "QLOOM_APPLICATION"
 ATTACH_DEADLINE_S = 60.0
+LINGER_MS = 1000
 LIFE_CHECK_MS = 200
 """How often a waiting client looks whether its node still lives."""
 
@@ -46,7 +48,6 @@ class Connection:
         self._calls = 0
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
-        self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.SNDHWM, 0)
         self.socket.connect(endpoint)
 
@@ -68,6 +69,8 @@ class Connection:
         if not isinstance(answer, application.Attached):
             raise error_of(answer)
         self.node = answer.node
+        if os.environ.get(APPLICATION_VARIABLE) == self.application:
+            setproctitle(f"qloom: application {self.application} on {self.node}")
         try:
             self.process_descriptor = os.pidfd_open(answer.process_id)
         except OSError as error:
@@ -122,8 +125,9 @@ class Connection:
         self.now_ps = answer.now_ps
         return answer
 
-    def close(self) -> None:
-        """Give the socket back."""
+    def close(self, *, linger_ms: int = LINGER_MS) -> None:
+        """Give the socket back; what was sent may take the linger time to leave."""
+        self.socket.set(zmq.LINGER, linger_ms)
         if self.process_descriptor is not None:
             os.close(self.process_descriptor)
             self.process_descriptor = None

@@ -77,6 +77,8 @@ class Block(Message, frozen=True, kw_only=True, tag="block"):
     notes: tuple[Note, ...] = ()
     applications: int = 0
     """How many applications are attached or still expected."""
+    flowing: int = 0
+    """How many of them let virtual time flow, so that they may act at any moment of the wall clock."""
 
 
 class Interrupt(Message, frozen=True, kw_only=True, tag="interrupt"):

@@ -111,8 +111,7 @@ def test_a_failed_expectation_exits_1_and_the_text_report_says_which(world: Worl
     )
     ended = world.qloom("run", scenario)
     assert ended.code == 1, ended
-    assert ended.out == ""
-    assert "DIFFERS too much: links.alice-bob.pairs = 20; at least 21" in ended.err
+    assert "DIFFERS too much: links.alice-bob.pairs = 20; at least 21" in ended.out
     [directory] = (world.directory / "qloom-runs").iterdir()
     assert directory.name.startswith("net-")
 

@@ -151,7 +151,7 @@ def mail(at: int, payload: bytes) -> Delivered:
 
 def calls(transport: FakeTransport, identity: bytes = A) -> list[tuple[int | None, str, int]]:
     """Call, type and moment of every answer that a client got."""
-    return [(m.call, m.__struct_config__.tag, m.now_ps) for who, m in transport.clients if who == identity]
+    return [(m.call, str(m.__struct_config__.tag), m.now_ps) for who, m in transport.clients if who == identity]
 
 
 def test_it_says_hello_first_and_blocks_when_there_is_nothing_to_do() -> None:
@@ -317,7 +317,7 @@ def test_a_wait_that_has_not_seen_a_refusal_does_not_count() -> None:
 def test_a_request_behind_a_detach_is_answered() -> None:
     last = [(A, Detach(call=1)), (A, Sleep(call=2, duration_ps=1))]
     transport = run((A, attach("one")), grant(0), (A, Wait(seen=1)), last, grant(1), HALT)
-    assert calls(transport)[:3] == [(0, "attached", 0), (1, "done", 0), (2, "failed", 0)]
+    assert calls(transport) == [(0, "attached", 0), (1, "done", 1), (2, "failed", 1)]
 
 
 def test_stepping_for_ever_at_one_instant_is_an_error_that_says_where() -> None:

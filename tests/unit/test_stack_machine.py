@@ -1,7 +1,7 @@
 """Two nodes, a fabric that does what it likes within its promises, and a network that delays, doubles and loses.
 
-Whatever the order: memory is sound, no qubit is at two nodes, every call is answered at most once, the two ends of a pair
-agree, and when all is over nothing is left.
+Whatever the order: memory is sound, no qubit is at two nodes, every call is answered at most once, the two ends of a
+pair agree, and when all is over nothing is left.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class TwoNodes(RuleBasedStateMachine):
 
     @rule(data=st.data(), name=names, size=st.integers(1, 4))
     def run_a_circuit(self, data: st.DataObject, name: str, size: int) -> None:
-        """Steps of any kind on any qubits that the application has heard of, gone ones and its circuit's own included."""
+        """Steps of any kind on any qubits that the application has heard of, gone ones included, and on `$0`."""
         qubits = st.sampled_from([*self.held[name], "$0"])
         roles = st.sampled_from(("communication", "storage"))
         steps = st.one_of(
@@ -387,8 +387,8 @@ class TwoNodes(RuleBasedStateMachine):
             assert {qubit for qubit, owner in self.owner.items() if owner == name} == set(memory.qubits)
             assert memory.free("storage") == SLOTS
             assert memory.free("communication") == SLOTS - len(memory.qubits), "but for what nobody has received"
-            assert not node.core.pending and not node.link_layer.requests and not node.link_layer.generating
-            assert not node.teleportation.waiting and not node.mailbox.waiting
+            left = (node.core.pending, node.link_layer.requests, node.link_layer.generating)
+            assert not any((*left, node.teleportation.waiting, node.mailbox.waiting)), left
             for queue in node.mailbox.unread.values():
                 assert all(isinstance(each, ApplicationMessage) for each in queue)
         assert self.asks == {"alice": [], "bob": []}

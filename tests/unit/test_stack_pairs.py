@@ -97,7 +97,7 @@ def test_pairs_come_one_by_one_as_they_are_asked_for(alice: Any) -> None:
     (generate,) = wanted(alice)
     assert generate.qubit == "alice#1", "the link goes on while a slot is free"
     alice.herald(PAIR_1, operation=1)
-    assert alice.answers == [] and alice.operations == [], "nobody waits, and memory is full"
+    assert (alice.answers, alice.operations) == ([], []), "nobody waits, and memory is full"
     alice.ask(NextPair, request=1)
     assert (alice.answers[0].call, alice.answers[0].pair.pair_id) == (2, PAIR_1)
     alice.ask(NextPair, request=1)
@@ -396,7 +396,7 @@ def test_a_session_s_end_stops_attempts_and_gives_back_everything(alice: Any) ->
     alice.complete(operation=last)
     alice.complete(0, operation=cancel)
     assert alice.free() == (2, 2)
-    assert alice.node.link_layer.requests == {} and alice.node.link_layer.generating == {}
+    assert (alice.node.link_layer.requests, alice.node.link_layer.generating) == ({}, {})
 
 
 # Cutoffs, and pairs that die

@@ -275,11 +275,11 @@ class Shell:
             self._refuse(identity, request.call, "bad_request", "attached already; one session a socket")
             return
         else:
-            client.waits = request.waiting or isinstance(request, application.Detach)
             if len(client.inbox) >= MOST_BUFFERED_REQUESTS:
                 reason = f"more than {MOST_BUFFERED_REQUESTS} requests ahead of their turn; await answers"
                 self._refuse(identity, request.call, "limit", reason)
                 return
+            client.waits = request.waiting or isinstance(request, application.Detach)
         outside = not client.holds_time or (isinstance(request, application.Attach) and not client.expected)
         client.inbox.append(request)
         self._interrupt(f"application {client.application} sent {request.__struct_config__.tag}", outside=outside)

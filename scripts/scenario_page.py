@@ -30,8 +30,8 @@ nodes:
 ```
 
 Expectations name a number of the report by its path (`links.NAME.pairs`, `results.APPLICATION.VALUE`,
-`theory.LINK.chsh_value`; see `report.json` of any run) and bound it with `at_least`, `at_most`, or `agrees_with` another
-path `within_sigmas` of its own standard error.
+`theory.LINK.chsh_value`; see `report.json` of any run) and bound it with `at_least`, `at_most`, or `agrees_with`
+another path `within_sigmas` of its own standard error.
 """
 
 

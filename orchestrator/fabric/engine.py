@@ -23,6 +23,9 @@ from orchestrator.topology import Topology
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
 
+MOST_OUTSIDE = 100
+"""How many inputs from outside are named; one is enough to make a run not deterministic."""
+
 
 @dataclass(slots=True)
 class NodeSeat:
@@ -256,7 +259,8 @@ class Engine:
     def interrupt(self, name: str, reason: str, *, now: int) -> None:
         """Something from outside reached a node; if it is blocked, it is granted the present."""
         seat = self.seats[name]
-        self.outside.append(f"{name}: {reason}")
+        if len(self.outside) < MOST_OUTSIDE:
+            self.outside.append(f"{name}: {reason}")
         if seat.started and not seat.holds and not seat.gone:
             at = max(now, self._window_end, self.agenda.now_ps)
             if seat.wake_at is None or at < seat.wake_at:

@@ -17,6 +17,7 @@ from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
 from orchestrator.fabric.predictions import fidelity
+from orchestrator.fabric.registers import RegisterError
 from qnode.wire import fabric
 from qnode.wire.codec import WireError
 from qnode.wire.quantum import BELL_STATES
@@ -129,17 +130,20 @@ class Server:
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
         engine = self._engine
-        if self._stop_ps is not None and engine.settled and (due is None or due > self._stop_ps):
+        if not engine.settled:
+            return None
+        runs_programs = bool(self._scenario.applications) and not self._configuration.serves_until_stopped
+        if runs_programs and engine.applications == 0:
+            return "every application has ended"
+        if self._stop_ps is not None and (due is None or due > self._stop_ps):
             wait_s = self._pace.until_due_s(self._stop_ps)
             if wait_s > 0:
                 self._serve(wait_s)
                 return None
             self._end_ps = self._stop_ps
             return f"virtual time {self._stop_ps / PICOSECONDS:g} s was reached"
-        if self._configuration.serves_until_stopped or not engine.settled:
+        if self._configuration.serves_until_stopped:
             return None
-        if self._scenario.applications and engine.applications == 0:
-            return "every application has ended"
         if due is None and not engine.may_act_from_outside:
             if engine.applications == 0:
                 return "nothing is left to happen"
@@ -270,7 +274,11 @@ class Server:
         self._nodes.send_multipart((node.encode(), fabric.to_node.encode(message)))
 
     def _from_supervisor(self) -> None:
-        message = control.to_fabric.decode(self._control.recv())
+        try:
+            message = control.to_fabric.decode(self._control.recv())
+        except WireError as error:
+            print(f"frame on the supervisor's socket refused: {error}", file=sys.stderr, flush=True)
+            return
         if isinstance(message, control.Start):
             self._started = True
         elif isinstance(message, control.Stop):
@@ -298,7 +306,7 @@ class Server:
             if len(frames) != 1:
                 raise WireError(f"a message of {len(frames)} frames, expected one")
             view = self._observe(control.observations.decode(frames[0]), now)
-        except (WireError, OperationRefused) as error:
+        except (WireError, OperationRefused, RegisterError) as error:
             view = control.OracleView(now_ps=now, error=str(error))
         self._observer.send_multipart((identity, control.oracle_views.encode(view)))
 
@@ -347,7 +355,7 @@ class Server:
             wall_s=wall_s,
             digest=self._log.digest,
             log_lines=self._log.lines,
-            outside=tuple(engine.outside[:100]),
+            outside=tuple(engine.outside),
             lateness=self._pace.lateness(),
             mean_states=states,
         )

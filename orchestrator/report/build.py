@@ -163,7 +163,7 @@ def _theory(scenario: Scenario, link: Link, state: predictions.PairState) -> dic
 def _exit_codes(outcome: RunOutcome) -> Iterable[dict[str, Any]]:
     ended_early = outcome.finished.reason != "every application has ended"
     for name, process in outcome.applications.items():
-        holds = process.code == 0 or (ended_early and process.code is not None)
+        holds = process.code == 0 or (ended_early and process.code is not None and process.code > 0)
         yield {"name": f"{name} ends well", "holds": holds, "line": f"application {name}: {process.status}"}
 
 

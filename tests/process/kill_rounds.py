@@ -15,7 +15,7 @@ VICTIMS = {
     "agent": "qloom: agent",
     "fabric": "qloom: fabric",
     "node": "qloom: node bob",
-    "application": "net-one.py",
+    "application": "qloom: application one",
 }
 """Titles by kind of victim."""
 LATEST_KILL_S = 1.5

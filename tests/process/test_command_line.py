@@ -178,7 +178,7 @@ def test_two_programs_that_wait_for_each_other_are_a_deadlock_that_names_both(wo
     one, two = (waiting.format(peer=peer) for peer in ("bob", "alice"))
     ended = world.qloom("run", world.scenario({"one": ("alice", one), "two": ("bob", two)}), "--json")
     assert ended.code == 3, ended
-    assert ended.out == ""
+    assert json.loads(ended.out)["error"] == ended.err.removeprefix("qloom: ").rstrip("\n")
     assert ended.err.startswith("qloom: deadlock at virtual time ")
     assert "alice: one waits for a message from bob under tag 'go'" in ended.err
     assert "bob: two waits for a message from alice under tag 'go'" in ended.err
@@ -294,7 +294,7 @@ def test_check_determinism_says_the_first_event_that_differs(world: World) -> No
     chance = ALICE.replace('print("', 'import random; session.report(chance=random.random()); print("')
     ended = world.qloom("run", world.scenario({**PROGRAMS, "one": ("alice", chance)}), "--check-determinism")
     assert ended.code == 1, ended
-    assert '"chance"' in ended.err.partition("determinism: event ")[2]
+    assert '"chance"' in ended.out.partition("determinism: event ")[2]
 
 
 class Detached:

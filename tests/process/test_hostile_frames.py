@@ -590,7 +590,6 @@ def test_a_question_that_the_oracle_cannot_answer(world: World, bare_client: Any
     world.check_alive()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the fabric process ends: RegisterError is not caught")
 def test_the_oracle_is_asked_for_a_qubit_twice_and_for_none(
     ideal: Any, testbed_of: Any, bare_client: Any, tmp_path: Path
 ) -> None:

@@ -67,15 +67,15 @@ def test_a_living_testbed_from_outside(world: World) -> None:
         "qloom: fabric",
         "qloom: node alice",
         "qloom: node bob",
-        f"{sys.executable} net-one.py",
-        f"{sys.executable} net-two.py",
+        "qloom: application one on alice",
+        "qloom: application two on bob",
     }
     listed = json.loads(world.qloom("ps", "--json").out)["testbeds"][0]["processes"]
-    assert listed["application one"] == titles[f"{sys.executable} net-one.py"]
+    assert listed["application one"] == titles["qloom: application one on alice"]
     assert listed["node bob"] == titles["qloom: node bob"]
 
     assert "qutip" in mapped(titles["qloom: fabric"])
-    for light in ("qloom: agent", "qloom: node alice", "qloom: node bob", f"{sys.executable} net-one.py"):
+    for light in ("qloom: agent", "qloom: node alice", "qloom: node bob", "qloom: application one on alice"):
         files = mapped(titles[light])
         assert not [name for name in HEAVY if f"/{name}" in files], light
     for title, number in titles.items():

@@ -31,6 +31,8 @@ T = TypeVar("T")
 READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_NODE_S = 0.2
 STOP_DEADLINE_S = 10.0
+FEW_NODES = 4
+"""Up to here, one process at a time has work, mostly."""
 STATUS_INTERVAL_S = 2.0
 FABRIC_SILENCE_S = 15.0
 """How long the fabric may be silent, beyond the time for which a node may hold its grant."""
@@ -155,6 +157,9 @@ class Testbed:
         )
         path = self._sockets.path / "fabric.msgpack"
         path.write_bytes(msgspec.msgpack.encode(configuration))
+        cores = self.scenario.placement.cores
+        if cores == "one" or (cores == "auto" and len(self.scenario.nodes) <= FEW_NODES):
+            await self._agent.send(protocol.ShareOneCore())
         await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
         nodes = node_configurations(
             self.scenario, self._sockets, applications=not self.serves_until_stopped, shake_s=self.shake_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -13,10 +14,14 @@ from qnode.config import NodeConfiguration
 from qnode.runtime import Shell
 from qnode.transport import Transport
 
+COLLECT_SELDOM = (50_000, 20, 100)
+"""Thousands of qubits in memory are no garbage, and need not be looked through again and again."""
+
 
 def serve(configuration: NodeConfiguration) -> None:
     """Be the node until the fabric halts it."""
     setproctitle(f"qloom: node {configuration.name}")
+    gc.set_threshold(*COLLECT_SELDOM)
     transport = Transport(
         name=configuration.name,
         fabric_endpoint=configuration.fabric_endpoint,

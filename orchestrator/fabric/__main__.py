@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import msgspec
 from setproctitle import setproctitle
 
+COLLECT_SELDOM = (50_000, 20, 100)
+"""Thousands of qubits alive are no garbage: looking through them again and again would cost each pair its share."""
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Small matrix products are a thousand times slower with BLAS threads on a busy machine."""
 
@@ -16,6 +19,7 @@ ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def serve(configuration: Path) -> None:
     """Be the fabric until the run is over. QuTiP is imported here and nowhere else."""
     setproctitle("qloom: fabric")
+    gc.set_threshold(*COLLECT_SELDOM)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     from orchestrator.fabric.configuration import FabricConfiguration
     from orchestrator.fabric.server import Server

@@ -57,6 +57,7 @@ class Server:
             self._poller.register(socket, zmq.POLLIN)
         self._up: dict[str, int] = {}
         self._started = False
+        self._settled = False
         self._stop_reason: str | None = None
         self._granted_at_s = 0.0
         self._served_at_s = 0.0
@@ -98,6 +99,9 @@ class Server:
             if not engine.idle:
                 self._watch()
                 continue
+            if engine.settled and not self._settled:
+                self._settled = True
+                self._pace.start()  # the wall clock waits for the applications that virtual time waits for
             due = engine.next_time()
             over = self._over(due)
             if over is not None:

@@ -47,6 +47,7 @@ class Agent:
         self._names: dict[str, int] = {}
         self._serve_node: Callable[[NodeConfiguration], None] = importlib.import_module(NODE_PROGRAM).serve
         self._peers: dict[int, tuple[str, ...]] = {}
+        self._cores = os.sched_getaffinity(0)
         self._wakeup, self._wakeup_writer = socket.socketpair()
         for end in (self._wakeup, self._wakeup_writer):
             end.setblocking(False)
@@ -101,6 +102,9 @@ class Agent:
             self._fork(name, message.log, lambda: self._serve_node(configuration))
         elif isinstance(message, protocol.Peers):
             self._peers[message.group] = self._peers.get(message.group, ()) + message.names
+        elif isinstance(message, protocol.ShareOneCore):
+            cores = sorted(self._cores)
+            self._cores = {cores[os.getpid() % len(cores)]}  # testbeds side by side take different ones
         elif isinstance(message, protocol.StartFabric):
             path = Path(message.configuration)
             self._fork("fabric", message.log, lambda: fabric_main.serve(path))
@@ -150,6 +154,7 @@ class Agent:
                 os.close(descriptor)
             for end in (self._wakeup, self._wakeup_writer, self._supervisor):
                 end.close()
+            os.sched_setaffinity(0, self._cores)
             work()
             code = 0
         except BaseException:  # noqa: BLE001 - the process boundary: the whole story goes into the process's log

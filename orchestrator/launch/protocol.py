@@ -23,6 +23,10 @@ class Peers(Message, frozen=True, kw_only=True, tag="peers"):
     names: tuple[str, ...]
 
 
+class ShareOneCore(Message, frozen=True, kw_only=True, tag="share_one_core"):
+    """Start every further process on one and the same processor core."""
+
+
 class StartFabric(Message, frozen=True, kw_only=True, tag="start_fabric"):
     """Fork the fabric."""
 
@@ -53,7 +57,7 @@ class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     grace_s: float
 
 
-ToAgent = StartNode | Peers | StartFabric | StartCommand | Signal | Shutdown
+ToAgent = StartNode | Peers | ShareOneCore | StartFabric | StartCommand | Signal | Shutdown
 
 
 class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):

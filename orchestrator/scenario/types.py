@@ -196,6 +196,14 @@ class Expectation(Section, frozen=True, kw_only=True):
     """How many standard errors of the value it may be away from theory."""
 
 
+class Placement(Section, frozen=True, kw_only=True):
+    """On which processor cores the fabric, the nodes and the applications run."""
+
+    cores: Literal["auto", "one", "all"] = "auto"
+    """``one``: all share one core; ``all``: as the system likes; ``auto``: one for up to four nodes, where mostly one
+    process at a time has work and waking another core costs more than it gains."""
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """What the fabric refuses, so that a mistake is an error and not an exhausted machine."""
 
@@ -212,6 +220,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     time: Time = msgspec.field(default_factory=Time)
     limits: Limits = msgspec.field(default_factory=Limits)
+    placement: Placement = msgspec.field(default_factory=Placement)
     nodes: Annotated[dict[Name, Node], msgspec.Meta(min_length=1)]
     links: dict[Name, Link] = {}
     classical_links: dict[Name, ClassicalLink] = {}

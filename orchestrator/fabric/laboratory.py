@@ -6,6 +6,7 @@ before anything is changed.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Laboratory:
         self.qubits: dict[str, TrueQubit] = {}
         self._hardware = hardware
         self._streams = streams
-        self._ended: dict[str, str] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
         self._occupied: dict[tuple[str, Role], int] = {}
 
     def check(self, node: str, steps: Sequence[Step]) -> None:
@@ -286,7 +287,7 @@ class Laboratory:
     def _remember(self, name: str, fate: str) -> None:
         self._ended[name] = fate
         if len(self._ended) > self.REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+            self._ended.popitem(last=False)
 
     def _check_new(self, name: str, prepared: set[str]) -> None:
         if not name or name in prepared or name in self.qubits or name in self._ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -123,7 +124,7 @@ class Memory:
     _free: dict[Role, list[MemorySlot]] = field(init=False)
     _vacating: list[MemorySlot] = field(default_factory=list)
     _made: int = 0
-    _ended: dict[str, str] = field(default_factory=dict)
+    _ended: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     REMEMBERED = 4096
     """How many ended qubits are remembered for the sake of good errors."""
@@ -159,7 +160,7 @@ class Memory:
         del self.qubits[held.name]
         self._ended[held.name] = why
         if len(self._ended) > self.REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+            self._ended.popitem(last=False)
 
     def pair(self, held: HeldQubit, end: PairEnd) -> None:
         """The qubit is one end of a Bell pair now."""

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "python": platform.python_version(),
+    }
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:
@@ -60,6 +72,7 @@ def _bench(figures: dict[str, Any]) -> list[str]:
     lines = _heading("Speed", figures)
     if "startup" in figures:
         lines += ["### Node processes up and connected", ""]
+        lines += ["A testbed's own start, which is mostly the import of QuTiP in the fabric, is in every row.", ""]
         lines += _table(
             ["nodes", "seconds", "bare ZeroMQ children, s", "ratio", "MB a node (PSS)", "MB bare"],
             [
@@ -77,8 +90,13 @@ def _bench(figures: dict[str, Any]) -> list[str]:
     if "rates" in figures:
         rates = dict(figures["rates"])
         bare = rates.pop("bare_round_trips_per_second")
+        one_core = rates.pop("bare_round_trips_per_second_on_one_core")
         lines += ["### Two application processes on two nodes, pace max", ""]
-        lines += [f"Bare ZeroMQ request and reply in the same run: {bare:,.0f} a second.", ""]
+        lines += [
+            f"Bare ZeroMQ request and reply in the same run: {bare:,.0f} a second across cores, {one_core:,.0f} on one",
+            "core (where networks of up to four nodes run, see `placement`).",
+            "",
+        ]
         lines += _table(
             ["", "a second", "ratio to bare request-reply"],
             [[name.replace("_", " "), row["per_second"], row["ratio_to_bare"]] for name, row in rates.items()],
@@ -96,7 +114,7 @@ def _bench(figures: dict[str, Any]) -> list[str]:
             ["other pairs alive", "µs of wall time a pair"],
             [list(row) for row in part["microseconds_per_pair"].items()],
         )
-        lines += [f"Largest over least: {part['largest_over_least']:.2f}.", ""]
+        lines += [f"Medians of runs in turn; largest over least: {part['largest_over_least']:.2f}.", ""]
     if "ghz" in figures:
         lines += ["### GHZ states over n nodes, every qubit held", ""]
         rows = [
@@ -114,4 +132,13 @@ def _bench(figures: dict[str, Any]) -> list[str]:
 
 def _soak(figures: dict[str, Any]) -> list[str]:
     lines = _heading("Survival", figures)
-    return lines + _table(["", "value"], [[n.replace("_", " "), v] for n, v in figures["figures"].items()])
+    lines += [
+        "One process is killed (SIGKILL), or the command interrupted, at a random moment of a run. Told: until the command",
+        "that was waiting has said what died. Clean: until no process, socket or file of the run is left.",
+        "",
+    ]
+    rows = [
+        [kind, row["rounds"], row["worst_told_s"], row["worst_clean_s"]] for kind, row in figures["victims"].items()
+    ]
+    lines += _table(["victim", "rounds", "told within, s", "clean within, s"], rows)
+    return [*lines, f"{figures['rounds']} rounds, {len(figures['failures'])} failures.", ""]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import platform
 import random
+import runpy
 import sys
 import tempfile
 import time
@@ -36,7 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="keep the figures and write docs/results.md")
     arguments = parser.parse_args()
+    results = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "benchmarks" / "results.py"))
     began = time.monotonic()
     done: list[Round] = []
     failures = []
@@ -60,10 +61,13 @@ def main() -> int:
         },
         "worst_clean_s": max((each.clean_s for each in done), default=None),
         "wall_s": time.monotonic() - began,
-        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": results["machine"](),
+        "command": f"scripts/soak --rounds {arguments.rounds}",
         "date": time.strftime("%Y-%m-%d"),
     }
     print(json.dumps(found, indent=2))
+    if arguments.write:
+        results["keep"]("soak", found)
     return 1 if failures else 0
 
 

@@ -6,17 +6,23 @@ in that window. When all of them have blocked again, their messages and operatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import numpy as np
-
 from orchestrator.fabric import noise
 from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.generation import Ask, LinkGeneration, Series
+from orchestrator.fabric.happenings import (
+    CircuitStep,
+    Delivery,
+    Departure,
+    HeraldArrival,
+    LinkUse,
+    NodeSeat,
+    QubitArrival,
+    Wake,
+    What,
+)
 from orchestrator.fabric.heralding import light_delay_ps, link_model
 from orchestrator.fabric.laboratory import Laboratory, OperationRefused
-from orchestrator.fabric.predictions import bell_state, to_phi_plus
 from orchestrator.fabric.streams import Streams
 from orchestrator.scenario import Scenario
 from orchestrator.topology import Topology
@@ -25,106 +31,6 @@ from qnode.wire.quantum import BELL_STATES, Gate, Step
 
 MOST_OUTSIDE = 100
 """How many inputs from outside are named; one is enough to make a run not deterministic."""
-
-
-@dataclass(slots=True)
-class NodeSeat:
-    """A node at the fabric."""
-
-    name: str
-    number: int
-    holds: bool = False
-    started: bool = False
-    gone: bool = False
-    wake_at: int | None = None
-    queued_wakes: set[int] = field(default_factory=set)
-    applications: int = 0
-    flowing: int = 0
-    blocked_once: bool = False
-    events: list[fabric.Event] = field(default_factory=list)
-    work_at: int | None = None
-    """The first instant of this window at which the node has something to do."""
-
-
-@dataclass(slots=True)
-class Wake:
-    """A node asked to be woken now."""
-
-    seat: NodeSeat
-
-
-@dataclass(slots=True)
-class CircuitStep:
-    """A step of a circuit is complete now."""
-
-    seat: NodeSeat
-    operation: int
-    steps: tuple[Step, ...]
-    position: int
-    bits: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Departure:
-    """A qubit leaves for a link now."""
-
-    seat: NodeSeat
-    operation: int
-    link: str
-    qubit: str
-
-
-@dataclass(slots=True)
-class QubitArrival:
-    """A transmitted qubit reaches the far end now, or would have."""
-
-    link: str
-    seat: NodeSeat
-    qubit: str
-    survived: bool
-
-
-@dataclass(slots=True)
-class HeraldArrival:
-    """A herald reaches one end now."""
-
-    generation: LinkGeneration
-    series: Series
-    end: int
-
-
-@dataclass(slots=True)
-class Delivery:
-    """An event for a node, and nothing else."""
-
-    seat: NodeSeat
-    event: fabric.Event
-
-
-What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery
-
-
-@dataclass(slots=True)
-class LinkUse:
-    """What the oracle saw of a link's pairs when they were first used: their states summed, by nearest Bell state."""
-
-    pairs: int = 0
-    state_sums: np.ndarray = field(default_factory=lambda: np.zeros((4, 4, 4), dtype=complex))
-
-    def add(self, state: np.ndarray) -> None:
-        """Count one pair's state (4, 4)."""
-        nearest = int((_BELL_PROJECTORS @ state.ravel()).real.argmax())
-        self.pairs += 1
-        self.state_sums[nearest] += state
-
-    def mean_state(self) -> np.ndarray:
-        """The mean of all states (4, 4), each turned into the Phi+ frame."""
-        turned = [to_phi_plus(state, index) for index, state in enumerate(self.state_sums)]
-        return np.asarray(sum(turned) / self.pairs)
-
-
-_BELL_PROJECTORS = np.array([np.outer(ket, ket.conj()).conj().ravel() for ket in map(bell_state, range(4))])
-"""Row i times a flattened state is its fidelity with Bell state i."""
 
 
 class Engine:

@@ -133,8 +133,8 @@ def _bench(figures: dict[str, Any]) -> list[str]:
 def _soak(figures: dict[str, Any]) -> list[str]:
     lines = _heading("Survival", figures)
     lines += [
-        "One process is killed (SIGKILL), or the command interrupted, at a random moment of a run. Told: until the command",
-        "that was waiting has said what died. Clean: until no process, socket or file of the run is left.",
+        "One process is killed (SIGKILL), or the command interrupted, at a random moment of a run. Told: until the",
+        "command that was waiting has said what died. Clean: until no process, socket or file of the run is left.",
         "",
     ]
     rows = [

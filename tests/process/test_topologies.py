@@ -38,6 +38,17 @@ def test_a_topology_meets_its_expectations(scenario: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_paced_demo_takes_its_time_and_has_the_same_events(tmp_path: Path) -> None:
+    scenario = next(path for path in TOPOLOGIES if path.stem == "metro_link")
+    at_max = run(scenario, tmp_path / "max")
+    pace = at_max["virtual_s"] / (1.8 * at_max["wall_s"])
+    paced = run(scenario, tmp_path / "paced", "--pace", f"{pace:.4f}")
+    assert paced["digest"] == at_max["digest"]
+    assert paced["wall_s"] == pytest.approx(paced["virtual_s"] / pace, rel=0.02)
+    assert paced["lateness"]["grants"] > 1000
+
+
+@pytest.mark.slow
 def test_the_metropolitan_link_agrees_with_theory_at_another_seed(tmp_path: Path) -> None:
     scenario = next(path for path in TOPOLOGIES if path.stem == "metro_link")
     report = run(scenario, tmp_path / "run", "--seed", "77")

@@ -90,7 +90,7 @@ def _bench(figures: dict[str, Any]) -> list[str]:
     if "rates" in figures:
         rates = dict(figures["rates"])
         bare = rates.pop("bare_round_trips_per_second")
-        one_core = rates.pop("bare_round_trips_per_second_on_one_core")
+        one_core = rates.pop("bare_round_trips_per_second_on_one_core", 0.0)
         lines += ["### Two application processes on two nodes, pace max", ""]
         lines += [
             f"Bare ZeroMQ request and reply in the same run: {bare:,.0f} a second across cores, {one_core:,.0f} on one",

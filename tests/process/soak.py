@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import runpy
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep the figures and write docs/results.md")
     arguments = parser.parse_args()
     results = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "benchmarks" / "results.py"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would ours
     began = time.monotonic()
     done: list[Round] = []
     failures = []

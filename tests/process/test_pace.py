@@ -67,7 +67,8 @@ def test_a_program_may_let_time_flow_in_a_paced_run_which_is_then_not_determinis
     scenario = world.scenario({"one": ("alice", FLOWING), "two": ("bob", WAITING)}, time={"pace": 0.1})
     report = world.run(scenario, "--out", "out")
     assert report["applications"] == {"one": "exit code 0", "two": "exit code 0"}
-    assert 0.04 <= report["results"]["one"]["waited_s"] < 0.09
+    # a window is granted at its start, so an answer may show a time that is up to one lookahead (10 km) ahead
+    assert 0.04 - 4.9e-5 <= report["results"]["one"]["waited_s"] < 0.09
     assert report["deterministic"] is False
     assert any("application one sent" in each for each in report["from_outside"])
     assert json.loads((world.directory / "out" / "manifest.json").read_text())["deterministic"] is False

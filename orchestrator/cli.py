@@ -296,8 +296,9 @@ def execute(node: str, command: tuple[str, ...], *, wanted: str | None) -> None:
     if command[0] in ("python", "python3"):
         command = (sys.executable, *command[1:])
     environment = {**os.environ, "QLOOM_SOCKET": f"ipc://{record.socket_directory}/node-{node}"}
-    environment.setdefault("QLOOM_APPLICATION", f"{Path(command[-1]).stem}-{os.getpid()}")
-    environment.setdefault("QLOOM_SEED", "0")
+    program = next((word for word in command if word.endswith(".py")), command[0])
+    environment.setdefault("QLOOM_APPLICATION", f"{Path(program).stem[:40]}-{os.getpid()}")
+    environment.setdefault("QLOOM_SEED", str(record.seed))
     sys.stdout.flush()
     try:
         os.execvpe(command[0], command, environment)

@@ -37,6 +37,7 @@ class TestbedRecord(msgspec.Struct, frozen=True, kw_only=True):
     run_directory: str
     socket_directory: str
     pace: str
+    seed: int = 0
     started_at: str
     processes: dict[str, int] = {}
     nodes: tuple[str, ...] = ()

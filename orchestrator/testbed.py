@@ -185,6 +185,7 @@ class Testbed:
                 run_directory=str(self.run_directory),
                 socket_directory=str(self._sockets.path),
                 pace=str(self.scenario.time.pace),
+                seed=self.scenario.seed,
                 started_at=self._started_at,
                 processes={
                     "supervisor": os.getpid(),
@@ -335,7 +336,7 @@ class Testbed:
             died = control.ApplicationDied(node=node, application=name, status=process.status)
             await self._control.send(control.to_fabric.encode(died))
         elif kind == "node" and process.code != 0:
-            story = f"{message.name} (process {message.process_id}) died: {process.status}{_last_lines(process.log)}"
+            story = f"{message.name} (process {message.process_id}) died: {process.status}{last_lines(process.log)}"
             if not self._ready.done():
                 self._fail(story)
             else:
@@ -345,7 +346,7 @@ class Testbed:
                 await asyncio.wait({self._finished}, timeout=STOP_DEADLINE_S)
             if self._finished.done():
                 return
-            self._fail(f"the fabric (process {message.process_id}) died: {process.status}{_last_lines(process.log)}")
+            self._fail(f"the fabric (process {message.process_id}) died: {process.status}{last_lines(process.log)}")
 
     async def _read_control(self) -> None:
         """Note what the fabric says."""
@@ -392,7 +393,7 @@ class Testbed:
         for each in self.processes.values():
             kind, _, name = each.name.partition(" ")
             if kind == "application" and each.code and f"{name} waits for" not in story:
-                story += f"; {each.name} had ended: {each.status}{_last_lines(each.log)}"
+                story += f"; {each.name} had ended: {each.status}{last_lines(each.log)}"
         return story
 
     async def _take_down(self) -> None:
@@ -413,7 +414,7 @@ class Testbed:
         self._sockets.remove()
 
 
-def _last_lines(log: Path, count: int = 3) -> str:
+def last_lines(log: Path, count: int = 3) -> str:
     """The end of a process's log, for an error message."""
     with contextlib.suppress(OSError):
         lines = log.read_text(errors="replace").strip().splitlines()

@@ -310,8 +310,8 @@ class Engine:
 
     def _step(self, what: CircuitStep, at: int) -> tuple[NodeSeat, ...]:
         seat, step = what.seat, what.steps[what.position]
-        self._look_at_pairs(step, at)
         try:
+            self._look_at_pairs(step, at)
             what.bits += self.laboratory.do(seat.name, step, at)
         except OperationRefused as refusal:
             before = f"; the {what.position} steps before it were done" if what.position else ""

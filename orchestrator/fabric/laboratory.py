@@ -160,7 +160,7 @@ class Laboratory:
             noise.after_move(registers, hardware, step.qubit)
         else:
             self.owned(node, step.qubit)
-            registers.discard(step.qubit)
+            self._trace_out(step.qubit)
             self._end(step.qubit, "was discarded", at)
         return ()
 
@@ -199,9 +199,11 @@ class Laboratory:
         Raises:
             OperationRefused: ``node`` does not own it.
         """
-        self.owned(node, name)
-        (qubit,) = self._present(node, (name,), at)
-        noise.transmit_noise(self.registers, transmission, name)
+        try:
+            (qubit,) = self._present(node, (name,), at)
+            noise.transmit_noise(self.registers, transmission, name)
+        except RegisterTooLarge as error:
+            raise OperationRefused("limit", str(error)) from error
         self.vacate(node, qubit.role)
         qubit.owner = f"the fibre from {node}"
         return qubit
@@ -219,14 +221,22 @@ class Laboratory:
 
     def lose(self, name: str, at: int) -> None:
         """A qubit in a fibre is lost."""
-        self.registers.discard(name)
+        self._trace_out(name)
         del self.qubits[name]
         self._remember(name, f"was lost in a fibre at {at / 1e12:.9g} s")
 
     def replace_by_ground_state(self, name: str) -> None:
         """The qubit was lost and nobody was told: what arrives is |0>."""
-        self.registers.discard(name)
+        self._trace_out(name)
         self.registers.prepare(name)
+
+    def _trace_out(self, name: str) -> None:
+        """Take a qubit out of its state. Where the mixed rest would be too large, the qubit is measured and the outcome
+        forgotten, which is the same for all that can be seen of the rest."""
+        try:
+            self.registers.discard(name)
+        except RegisterTooLarge:
+            self.registers.measure(name, (0.0, 0.0, 1.0), self._streams.of("discard", "fabric").uniform())
 
     def occupy(self, node: str, role: Role) -> None:
         """Bind a slot.
@@ -246,9 +256,12 @@ class Laboratory:
 
     def state_now(self, names: Sequence[str], at: int) -> np.ndarray:
         """The true state of living qubits at the present instant, as a density matrix (2^n, 2^n) in their order."""
-        for name in names:
-            self._age(self.qubits[name], at)
-        return self.registers.reduced(names)
+        try:
+            for name in names:
+                self._age(self.qubits[name], at)
+            return self.registers.reduced(names)
+        except RegisterTooLarge as error:
+            raise OperationRefused("limit", str(error)) from error
 
     def aged_state(self, names: Sequence[str], at: int) -> np.ndarray:
         """The true state of ``names`` at ``at``, as a density matrix (2^n, 2^n) in their order; changes nothing.

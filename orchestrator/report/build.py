@@ -14,7 +14,7 @@ from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.heralding import LinkModel, link_model
 from orchestrator.scenario import Expectation, Link, Scenario
-from orchestrator.testbed import RunOutcome
+from orchestrator.testbed import RunOutcome, last_lines
 
 Estimate = dict[str, float]
 """``value`` and ``standard_error``."""
@@ -164,7 +164,8 @@ def _exit_codes(outcome: RunOutcome) -> Iterable[dict[str, Any]]:
     ended_early = outcome.finished.reason != "every application has ended"
     for name, process in outcome.applications.items():
         holds = process.code == 0 or (ended_early and process.code is not None and process.code > 0)
-        yield {"name": f"{name} ends well", "holds": holds, "line": f"application {name}: {process.status}"}
+        story = "" if holds else f" (log: {process.log}){last_lines(process.log)}"
+        yield {"name": f"{name} ends well", "holds": holds, "line": f"application {name}: {process.status}{story}"}
 
 
 def _expectation(expectation: Expectation, report: dict[str, Any]) -> dict[str, Any]:

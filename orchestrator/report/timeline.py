@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.scenario import Scenario
+from orchestrator.scenario import DoubleClick, Scenario, SingleClick
 
 MILLISECOND_PS = 10**9
 
@@ -60,7 +60,10 @@ def life_of(event_log: Path, pair_id: str | None) -> PairLife:
     used = [life for life in lives.values() if len({line["node"] for line in life.circuits}) == 2]
     if not used:
         raise NoSuchPair(f"no pair{f' {pair_id}' if pair_id else ''} in {event_log} was used at both of its ends")
-    return used[-1]
+    life = used[-1]
+    last_use_ps = max(line["t_ps"] for line in life.circuits)
+    life.messages = [message for message in life.messages if message["t_ps"] < last_use_ps]
+    return life
 
 
 def draw(scenario: Scenario, life: PairLife, target: Path) -> None:
@@ -73,6 +76,8 @@ def draw(scenario: Scenario, life: PairLife, target: Path) -> None:
 
     herald = life.herald
     link = scenario.links[herald["link"]]
+    if not isinstance(link.heralding, SingleClick | DoubleClick):
+        raise NoSuchPair(f"link {herald['link']} has no station in its middle, which is what this picture shows")
     left, right = link.ends
     length = link.length_km
     station = length / 2 if link.midpoint_km is None else link.midpoint_km

@@ -207,7 +207,7 @@ class Placement(Section, frozen=True, kw_only=True):
 class Limits(Section, frozen=True, kw_only=True):
     """What the fabric refuses, so that a mistake is an error and not an exhausted machine."""
 
-    register_bytes: Annotated[int, msgspec.Meta(ge=64)] = 1 << 29
+    register_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1 << 29
     """Largest single register: 16*4^n bytes for a density matrix of n qubits, 16*2^n for a ket."""
 
 

@@ -62,6 +62,16 @@ def _awaitable(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncSession,
     return method
 
 
+def attach(*, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> AsyncSession:
+    """A session with a node, to be used as ``async with attach() as session`` under ``run``.
+
+    Raises:
+        QloomError: the event loop is not that of ``run``.
+        NodeGone: no node is there.
+    """
+    return AsyncSession(socket=socket, application=application, holds_time=holds_time)
+
+
 class AsyncSession:
     """An application's session with its node, under ``aio.run``; an asynchronous context manager."""
 
@@ -190,6 +200,9 @@ class AsyncSession:
         some = False
         while (answer := self._connection.next_answer()) is not None:
             some = True
+            if answer.call is None and isinstance(answer, application.Failed):
+                self._fail_all(error_of(answer))  # which frame the node could not read, it cannot say
+                continue
             if answer.call is None or answer.call not in self._calls:
                 continue
             call, future = self._calls.pop(answer.call)
@@ -214,7 +227,10 @@ class AsyncSession:
         if self._connection.process_descriptor is not None:
             self._loop.remove_reader(self._connection.process_descriptor)
         self._take_answers()
+        self._fail_all(NodeGone(f"the process of node {self.node} has ended"))
+
+    def _fail_all(self, error: QloomError) -> None:
         waiting, self._calls = self._calls, {}
         for _, future in waiting.values():
             if not future.done():
-                future.set_exception(NodeGone(f"the process of node {self.node} has ended"))
+                future.set_exception(error)

@@ -150,8 +150,8 @@ class Session:
         number = self._connection.send_call(call, waiting=True)
         while True:
             answer = self._connection.wait_for_answer()
-            if answer.call == number:
-                break
+            if answer.call == number or (answer.call is None and isinstance(answer, application.Failed)):
+                break  # a frame that the node could not read is answered without its number
         if isinstance(answer, application.Failed):
             if answer.code == "stopped":
                 self._open = False

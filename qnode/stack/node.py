@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ from qnode.wire.version import VERSION
 
 LONGEST_TIME_PS = 10**18
 """Eleven days: the longest sleep or timeout, so that virtual time stays within 64 bits."""
+LAST_INSTANT_PS = 4 * 10**18
+"""The end of virtual time."""
 MOST_EARLY_PAIRS = 4096
 """For how many pairs news is kept that overtook the herald."""
 MOST_REPORTED = 256
@@ -117,8 +120,9 @@ class Node:
             return
         session.open_calls.add(call)
         timeout_ps = getattr(request, "timeout_ps", None)
-        if timeout_ps is not None and not 0 < timeout_ps <= LONGEST_TIME_PS:
-            core.fail(number, call, "bad_request", f"timeout_ps is {timeout_ps}, expected 1 to {LONGEST_TIME_PS}")
+        if timeout_ps is not None and not 0 < timeout_ps <= self._longest_ps():
+            reason = f"timeout_ps is {timeout_ps}, expected 1 to {self._longest_ps()}"
+            core.fail(number, call, "bad_request", reason)
             return
         try:
             self._requests[type(request)](number, request)
@@ -152,15 +156,21 @@ class Node:
         self.core.done(session, request.call)
 
     def _sleep(self, session: int, request: application.Sleep) -> None:
-        if not 0 <= request.duration_ps <= LONGEST_TIME_PS:
-            raise RequestRefused(
-                "bad_request", f"duration_ps is {request.duration_ps}, expected 0 to {LONGEST_TIME_PS}"
-            )
+        longest_ps = self._longest_ps()
+        if not 0 <= request.duration_ps <= longest_ps:
+            raise RequestRefused("bad_request", f"duration_ps is {request.duration_ps}, expected 0 to {longest_ps}")
         self.core.set_timer(request.duration_ps, ("sleep", str(session), request.call))
+
+    def _longest_ps(self) -> int:
+        """How far ahead of now something may be asked for."""
+        return min(LONGEST_TIME_PS, LAST_INSTANT_PS - self.core.now)
 
     def _report(self, session: int, request: application.Report) -> None:
         if len(request.values) > MOST_REPORTED:
             raise RequestRefused("limit", f"{len(request.values)} values, expected at most {MOST_REPORTED}")
+        for name, value in request.values.items():
+            if not all(map(math.isfinite, value if isinstance(value, tuple) else (value,))):
+                raise RequestRefused("bad_request", f"{name} is {value}, expected finite numbers")
         self.core.record(
             "application_reported", application=self.core.sessions[session].application, values=request.values
         )

@@ -24,6 +24,7 @@ FLOWING = """\
 import select, time
 from qnode.sdk import attach
 with attach(holds_time=False) as session:
+    session.sleep(0.0001)  # the wall clock starts with virtual time, once every program is there
     before = session.now_s
     time.sleep(0.4)
     session.send("bob", b"hello", tag="late")

@@ -35,6 +35,8 @@ class PairRequest:
     to_herald: int
     to_deliver: int
     waiting_call: int | None
+    starved_at: int = -1
+    """The memory's count of releases when the fabric last refused a slot: trying again before the next is in vain."""
     ready: deque[BellPair] = field(default_factory=deque)
     pair_ids: list[str] = field(default_factory=list)
     bits: dict[str, int] = field(default_factory=dict)
@@ -189,7 +191,8 @@ class LinkLayer:
             if self.core.memory.free("communication") == 0:
                 return
             key = (request.link.name, request.purpose)
-            if request.to_herald > 0 and key not in self.generating:
+            starved = request.starved_at == self.core.memory.releases
+            if request.to_herald > 0 and key not in self.generating and not starved:
                 held = self.core.memory.take("communication", Cause.GENERATE, session=None)
                 held.busy = True
                 generating = Generating(self, request, held)
@@ -348,9 +351,10 @@ class Generating:
         raise RuntimeError(f"generation {self.operation} completed without a herald")
 
     def refused(self, code: str, reason: str, done: int) -> None:
-        """The fabric will not try. Where an arriving qubit took the slot, try again; else the request fails."""
+        """The fabric will not try. Where an arriving qubit took the slot, wait for another; else the request fails."""
         self.layer.generating.pop(self.key, None)
         self.layer.core.memory.release(self.held, why="was never entangled")
+        self.request.starved_at = self.layer.core.memory.releases
         if code != "no_slot" and self.layer._open(self.request):
             self.layer._end(self.request, reason, "cancelled", reason)
 

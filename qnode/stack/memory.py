@@ -122,6 +122,8 @@ class Memory:
     halves: dict[str, HeldQubit] = field(default_factory=dict)
     """The qubit here of each pair, by the pair's id."""
     _free: dict[Role, list[MemorySlot]] = field(init=False)
+    releases: int = 0
+    """How often a slot has become free."""
     _vacating: list[MemorySlot] = field(default_factory=list)
     _made: int = 0
     _ended: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -156,6 +158,7 @@ class Memory:
         held.slot.change(Cause.RELEASE)
         held.slot.qubit = None
         self._free[held.slot.role].append(held.slot)
+        self.releases += 1
         self.unpair(held)
         del self.qubits[held.name]
         self._ended[held.name] = why

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+NodeRole = Literal["end", "router", "automated", "switch", "controller"]
+"""RFC 9340 section 4.3: an end node; a quantum router; an automated node, which computes no routes; a switch, which
+also makes multipartite states for others; a non-quantum node that controls the network."""
+
+BellDiagonal = tuple[float, float, float, float]
+"""Populations of a pair's Bell states relative to the announced one: none, Z, X, and XZ error (Bell index order)."""
+
+
+class OperatingPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade of a link's rate for its fidelity."""
+
+    rate_hz: float
+    """Mean rate of heralds while attempts follow one another."""
+    spectrum: BellDiagonal
+    """The link's own estimate of its pairs at the herald."""
 
 
 class LinkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +32,49 @@ class LinkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """The link's own estimate of a pair's fidelity at the herald."""
     corrects: bool
     """Whether this end turns a heralded Bell state into Phi+; the other end never does."""
+    latency_ps: int = 0
+    """Of the classical channel beside it."""
+    cycle_ps: int = 1
+    """Of one attempt."""
+    operating_points: tuple[OperatingPoint, ...] = ()
+    """The first is the scenario's; the others, where the link has a knob, in falling order of rate."""
+
+
+class SwapConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node knows of its own Bell measurements and memories."""
+
+    success_probability: float = 1.0
+    depolarising_probability: float = 0.0
+    """Of the two-qubit gate before it: rho -> (1 - p) rho + p I/4."""
+    readout_error: float = 0.0
+    """Probability that one of its two bits is read wrong."""
+    gate_depolarising_probability: float = 0.0
+    """Of a two-qubit gate."""
+    duration_ps: int = 0
+    t1_s: float | None = None
+    t2_s: float | None = None
+    """Of the memory in which pairs wait; None: infinite."""
+
+
+class NetworkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """How the network's control plane works. The same at every node."""
+
+    routing: Literal["link_state", "controller"] = "link_state"
+    controller: str = ""
+    """The node that computes all paths, in controller routing."""
+    metric: Literal["hops", "time", "fidelity"] = "time"
+    """What a path is to have little of: hops, expected time for a pair, loss of fidelity."""
+    hello_interval_ps: int = 10**11
+    hello_lost: int = 4
+    """A neighbour is gone after so many intervals without a hello."""
+    link_state_interval_ps: int = 10**12
+    """A node tells its links anew at least so often; what was not told anew for three intervals is forgotten."""
+    refresh_interval_ps: int = 5 * 10**11
+    """Circuits are kept alive so often; a reservation that was not refreshed for three intervals is freed."""
+    acknowledge_delay_ps: int = 5 * 10**9
+    """How long an acknowledgement may wait for a message to ride on."""
+    test_fraction: float = 0.0
+    """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""
 
 
 class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +83,7 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     process_id: int = 0
     """Filled in by the process itself."""
+    role: NodeRole = "end"
     communication_slots: int
     storage_slots: int
     communication_cutoff_ps: int | None = None
@@ -29,6 +91,9 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[LinkConfiguration, ...] = ()
     peers: tuple[str, ...] = ()
     """Nodes that a classical message can reach."""
+    network: NetworkConfiguration | None = None
+    """None: no control plane; pairs with neighbours only."""
+    swap: SwapConfiguration = SwapConfiguration()
     expected_applications: tuple[str, ...] = ()
     """Applications that virtual time waits for at the start; their order is the order of their actions."""
     paced: bool = False

@@ -24,6 +24,7 @@ from qnode.stack.events import (
     SendTo,
     SessionEnded,
     SetTimer,
+    Started,
     TimerFired,
     TimerKey,
 )
@@ -78,6 +79,8 @@ class Shell:
         self._sessions = len(self._expected)
         self._timers: list[tuple[int, int, TimerKey]] = []
         self._set: dict[TimerKey, int] = {}
+        self._housekeeping: set[TimerKey] = set()
+        """Of the timers that are set."""
         self._timer_count = 0
         self._now = 0
         self._holding = False
@@ -128,8 +131,11 @@ class Shell:
 
     def _granted(self, grant: fabric.Grant) -> None:
         """Walk through the window, then block."""
+        begins = not self._started
         self._holding, self._started, self._interrupted = True, True, False
         self._advance(grant.now)
+        if begins:
+            self._do(Started())
         events = iter(grant.events)
         event = next(events, None)
         while not self._halted:
@@ -160,6 +166,7 @@ class Shell:
                 notes=tuple(self._notes),
                 applications=applications,
                 flowing=sum(not client.holds_time for client in self._clients.values()),
+                expects=len(self._set) > len(self._housekeeping),
             )
         )
         self._sends, self._operations, self._notes = [], [], []
@@ -216,13 +223,23 @@ class Shell:
                 )
             elif isinstance(action, SendTo):
                 payload = peer_codec.encode(action.message)
-                self._sends.append(fabric.Send(at=self._now, to=action.to, payload=payload))
+                self._sends.append(
+                    fabric.Send(
+                        at=self._now,
+                        to=action.to,
+                        payload=payload,
+                        over=action.over,
+                        housekeeping=action.housekeeping,
+                    )
+                )
             elif isinstance(action, SetTimer):
                 self._timer_count += 1
                 self._set[action.key] = self._timer_count
                 heapq.heappush(self._timers, (action.at, self._timer_count, action.key))
+                (self._housekeeping.add if action.housekeeping else self._housekeeping.discard)(action.key)
             elif isinstance(action, CancelTimer):
                 self._set.pop(action.key, None)
+                self._housekeeping.discard(action.key)
             elif isinstance(action, Record):
                 self._notes.append(fabric.Note(at=self._now, kind=action.kind, details=action.details))
 
@@ -242,6 +259,7 @@ class Shell:
     def _pop_timer(self) -> TimerKey:
         _, _, key = heapq.heappop(self._timers)
         del self._set[key]
+        self._housekeeping.discard(key)
         return key
 
     def _from_client(self) -> bool:

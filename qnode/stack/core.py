@@ -81,13 +81,13 @@ class Core:
         """Answer a call with ``done``."""
         self.answer(session, application.Done(call=call, now_ps=self.now))
 
-    def send(self, to: str, message: PeerMessage) -> None:
-        """Send a classical message to another node."""
-        self.actions.append(SendTo(to, message))
+    def send(self, to: str, message: PeerMessage, *, over: str = "", housekeeping: bool = False) -> None:
+        """Send a classical message to another node; ``over``: only beside this link."""
+        self.actions.append(SendTo(to, message, over, housekeeping))
 
-    def set_timer(self, delay_ps: int, key: TimerKey) -> None:
-        """Fire ``key`` after ``delay_ps``."""
-        self.actions.append(SetTimer(self.now + delay_ps, key))
+    def set_timer(self, delay_ps: int, key: TimerKey, *, housekeeping: bool = False) -> None:
+        """Fire ``key`` after ``delay_ps``, instead of when it was to fire before."""
+        self.actions.append(SetTimer(self.now + delay_ps, key, housekeeping))
 
     def cancel_timer(self, key: TimerKey) -> None:
         """Forget a timer; one that is not set is no error."""

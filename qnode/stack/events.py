@@ -27,13 +27,17 @@ class SessionEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Started(msgspec.Struct, frozen=True):
+    """Virtual time begins."""
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     """A timer set earlier."""
 
     key: TimerKey
 
 
-Event = Asked | SessionEnded | TimerFired | fabric.Event
+Event = Started | Asked | SessionEnded | TimerFired | fabric.Event
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -55,6 +59,9 @@ class SendTo(msgspec.Struct, frozen=True):
 
     to: str
     message: PeerMessage
+    over: str = ""
+    """Only over the channel beside this link."""
+    housekeeping: bool = False
 
 
 class SetTimer(msgspec.Struct, frozen=True):
@@ -62,6 +69,8 @@ class SetTimer(msgspec.Struct, frozen=True):
 
     at: int
     key: TimerKey
+    housekeeping: bool = False
+    """Whether it goes on for ever, though nobody wants anything."""
 
 
 class CancelTimer(msgspec.Struct, frozen=True):

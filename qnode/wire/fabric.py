@@ -20,7 +20,9 @@ class Generate(Message, frozen=True, kw_only=True, tag="generate"):
     link: str
     qubit: str
     purpose: str = ""
-    """Attempts start once both ends ask with the same purpose."""
+    """Attempts start once both ends ask with the same purpose and operating point."""
+    operating_point: int = 0
+    """Which of the link's trades of rate for fidelity; 0 is the one that the scenario gives."""
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -50,6 +52,10 @@ class Send(Message, frozen=True, kw_only=True):
     at: int
     to: str
     payload: bytes
+    over: str = ""
+    """Only over the channel beside this link, so that it fails with the link; else by the fastest way."""
+    housekeeping: bool = False
+    """Whether it would go on for ever, though nobody wants anything: hellos, refreshes."""
 
 
 class Note(Message, frozen=True, kw_only=True):
@@ -79,6 +85,8 @@ class Block(Message, frozen=True, kw_only=True, tag="block"):
     """How many applications are attached or still expected."""
     flowing: int = 0
     """How many of them let virtual time flow, so that they may act at any moment of the wall clock."""
+    expects: bool = False
+    """Whether a timer is set that is not housekeeping, so that something may come of waiting."""
 
 
 class Interrupt(Message, frozen=True, kw_only=True, tag="interrupt"):

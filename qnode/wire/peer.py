@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from qnode.wire.circuits import CircuitMessage
 from qnode.wire.codec import Codec, Message
 from qnode.wire.quantum import Axis
+from qnode.wire.routing import Hello, LinkState
 
 
 class ApplicationMessage(Message, frozen=True, kw_only=True, tag="application_message"):
@@ -38,6 +40,30 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
     bit: int
 
 
-PeerMessage = ApplicationMessage | PairDiscarded | TeleportOutcome | PreparedRemotely
+NetworkMessage = LinkState | CircuitMessage
+"""What has to arrive exactly once and in order."""
+
+
+class Sequenced(Message, frozen=True, kw_only=True, tag="sequenced"):
+    """One message of a sequence between two nodes, and how much of the recipient's own is here."""
+
+    stream: int
+    number: int
+    their_stream: int
+    heard: int
+    """All of the recipient's messages of ``their_stream`` below this number are here."""
+    message: NetworkMessage
+
+
+class Acknowledged(Message, frozen=True, kw_only=True, tag="acknowledged"):
+    """All of the recipient's messages of ``their_stream`` below ``heard`` are here."""
+
+    their_stream: int
+    heard: int
+    gap: bool
+    """Whether later ones are here, too, so that one between was lost."""
+
+
+PeerMessage = ApplicationMessage | PairDiscarded | TeleportOutcome | PreparedRemotely | Hello | Sequenced | Acknowledged
 
 peer: Codec[PeerMessage] = Codec(PeerMessage)

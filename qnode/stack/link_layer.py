@@ -1,60 +1,65 @@
-"""Bell pairs with neighbours: requests of applications, attempts on links, heralds, frames, cutoffs.
+"""Entanglement generation between neighbours: who wants pairs of a link, slots, attempts, heralds.
 
-RFC 9340 section 4.4.1 (heralded generation); request kinds K, M and R after Dahlberg et al., SIGCOMM 2019.
+The entanglement generation protocol of Dahlberg et al., SIGCOMM 2019, over the heralded generation of RFC 9340 section
+4.4.1. Whoever wants pairs is a consumer: a request of an application, or one side of a circuit. Attempts start once
+both ends want a pair for the same purpose at the same operating point.
+
+Communication qubits are scarce, so the two ends of a link have to agree on what to try next. Each end starts what it
+can. An end whose consumer gets no slot, because attempts of others have them, says so (`LinkWaits`). From then on, for
+that purpose, the end whose name comes later in the alphabet binds a slot only after the other has bound one and said so
+(`LinkReady`). So slots are bound in the order of names, and no circle of nodes can wait for each other.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
-
-import msgspec
+from typing import Protocol
 
 from qnode.config import LinkConfiguration
-from qnode.stack.core import Core, Leaving, RequestRefused
-from qnode.stack.events import TimerKey
+from qnode.stack.core import Core, RequestRefused
 from qnode.stack.memory import Cause, HeldQubit, PairEnd
-from qnode.wire.application import BellPair, Measured, Pair, RequestPairs
-from qnode.wire.fabric import Cancel, Circuit, Generate, Heralded
-from qnode.wire.peer import PairDiscarded, PreparedRemotely
-from qnode.wire.quantum import BELL_STATES, Axis, Gate, Measure, Step
+from qnode.wire.circuits import LinkReady, LinkWaits
+from qnode.wire.fabric import Cancel, Generate, Heralded
+from qnode.wire.quantum import Gate, Step
 
-MOST_PAIRS = 1_000_000
-"""Most pairs of one request."""
+Key = tuple[str, str]
+"""A link and a purpose."""
 
 
-@dataclass(slots=True, eq=False)
-class PairRequest:
-    """One request of one application, until all its pairs are delivered."""
+class Consumer(Protocol):
+    """Somebody who wants pairs of one link."""
 
-    session: int
-    call: int
-    asked: RequestPairs
     link: LinkConfiguration
+    operating_point: int
     to_herald: int
-    to_deliver: int
-    waiting_call: int | None
-    starved_at: int = -1
-    """The memory's count of releases when the fabric last refused a slot: trying again before the next is in vain."""
-    ready: deque[BellPair] = field(default_factory=deque)
-    pair_ids: list[str] = field(default_factory=list)
-    bits: dict[str, int] = field(default_factory=dict)
+    """How many more pairs it wants to be heralded."""
 
     @property
     def purpose(self) -> str:
-        """What both ends must agree on for attempts to start: made of all that decides the delivered state."""
-        return ("as heralded: " if self.asked.as_heralded else "") + self.asked.purpose
+        """What both ends must agree on for attempts to start."""
 
     @property
-    def measures(self) -> bool:
-        """Whether this end measures its half on the herald."""
-        return self.asked.kind == "M" or (self.asked.kind == "R" and self.asked.axis is not None)
+    def at_once(self) -> int:
+        """How many slots it may bind to attempts at a time."""
 
     @property
-    def timer(self) -> TimerKey:
-        """The deadline's timer."""
-        return ("pairs", str(self.session), self.call)
+    def reserved(self) -> bool:
+        """Whether communication slots are set aside for it."""
+
+    @property
+    def priority(self) -> int:
+        """A higher one is served first."""
+
+    def heralded(self, held: HeldQubit, herald: Heralded) -> None:
+        """A pair is there; its half is free to use."""
+
+    def died(self, held: HeldQubit, why: str) -> None:
+        """A pair whose herald came after the news of its end; its half is being discarded."""
+
+    def refused(self, reason: str) -> None:
+        """The fabric will never make such pairs."""
 
 
 @dataclass(slots=True)
@@ -62,12 +67,25 @@ class LinkLayer:
     """All links of a node."""
 
     core: Core
+    tell: Callable[[str, LinkWaits | LinkReady], None]
+    """Sends to a neighbour, reliably."""
     links: dict[str, LinkConfiguration] = field(init=False)
     by_remote: dict[str, LinkConfiguration] = field(init=False)
-    requests: dict[tuple[int, int], PairRequest] = field(default_factory=dict)
-    generating: dict[tuple[str, str], Generating] = field(default_factory=dict)
-    """Attempts under way by link and purpose."""
-    awaiting_preparation: dict[str, tuple[PairRequest, BellPair]] = field(default_factory=dict)
+    consumers: list[Consumer] = field(default_factory=list)
+    """In the order of their priority, then of their coming."""
+    generating: dict[Key, list[Generating]] = field(default_factory=dict)
+    """Attempts under way."""
+    set_aside: int = 0
+    """Communication slots that circuits have reserved and not bound."""
+    _served: dict[Key, int] = field(default_factory=dict)
+    """When each key was last served, by the count of all services."""
+    _services: int = 0
+    _starved_at: int = -1
+    """The memory's count of releases when the fabric last refused a slot: trying again before the next is in vain."""
+    _announced: dict[Key, bool] = field(default_factory=dict)
+    """What this end has ever said that it waits for, and whether it does so now; it says when it is ready."""
+    _follows: Counter[Key] = field(default_factory=Counter)
+    """What this end, the later of the two, starts only when told, and how often it was."""
 
     def __post_init__(self) -> None:
         self.links = {link.name: link for link in self.core.configuration.links}
@@ -88,275 +106,159 @@ class LinkLayer:
             )
         return link
 
-    def ask(self, session: int, asked: RequestPairs) -> None:
-        """Take a request into the queue.
+    def add(self, consumer: Consumer) -> None:
+        """Serve ``consumer`` after all others of its priority."""
+        position = len(self.consumers)
+        while position > 0 and self.consumers[position - 1].priority < consumer.priority:
+            position -= 1
+        self.consumers.insert(position, consumer)
 
-        Raises:
-            RequestRefused: no link can meet it.
-        """
-        link = self.link_to(asked.remote)
-        if not 1 <= asked.number <= MOST_PAIRS:
-            raise RequestRefused("bad_request", f"number is {asked.number}, expected 1 to {MOST_PAIRS}")
-        if not 0.0 <= asked.minimum_fidelity <= 1.0:
-            raise RequestRefused("bad_request", f"minimum_fidelity is {asked.minimum_fidelity}, expected 0 to 1")
-        if asked.minimum_fidelity > link.goodness:
-            raise RequestRefused(
-                "unsupported",
-                f"link {link.name} makes pairs of fidelity {link.goodness:.6f}, asked for at least "
-                f"{asked.minimum_fidelity:.6f}",
-            )
-        if asked.timeout_ps is not None and asked.timeout_ps <= 0:
-            raise RequestRefused("bad_request", f"timeout_ps is {asked.timeout_ps}, expected more than 0")
-        if self.core.configuration.communication_slots == 0:
-            raise RequestRefused("no_slot", f"{self.core.configuration.name} has no communication slot")
-        if asked.axis is not None:
-            if asked.kind == "K":
-                raise RequestRefused("bad_request", "a request of kind K keeps its pairs: give no axis")
-            check_axis(asked.axis)
-        if (session, asked.call) in self.requests:
-            raise RequestRefused("bad_request", f"pair request {asked.call} is still open; use another call number")
-        request = PairRequest(session, asked.call, asked, link, asked.number, asked.number, asked.call)
-        self.requests[(session, asked.call)] = request
-        if asked.timeout_ps is not None:
-            self.core.set_timer(asked.timeout_ps, request.timer)
-
-    def next_pair(self, session: int, call: int, number: int) -> None:
-        """Hand over a further pair of request ``number``, now or when there is one.
-
-        Raises:
-            RequestRefused: no such request, or another call already waits for it.
-        """
-        request = self._request(session, number)
-        if request.waiting_call is not None:
-            raise RequestRefused("bad_request", f"call {request.waiting_call} already waits for request {number}")
-        request.waiting_call = call
-        self._hand_over(request)
-
-    def cancel(self, session: int, number: int) -> None:
-        """End a request; pairs made for it and not handed over are discarded.
-
-        Raises:
-            RequestRefused: no such request.
-        """
-        self._end(self._request(session, number), "its request was cancelled", "cancelled")
-
-    def _request(self, session: int, number: int) -> PairRequest:
-        request = self.requests.get((session, number))
-        if request is None:
-            raise RequestRefused("bad_request", f"no open pair request {number}; it has ended or never was")
-        return request
-
-    def timed_out(self, session: int, call: int) -> None:
-        """A request's deadline has come."""
-        request = self.requests.get((session, call))
-        if request is not None:
-            made = request.asked.number - request.to_deliver
-            self._end(
-                request,
-                "its request timed out",
-                "timeout",
-                f"{made} of {request.asked.number} pairs with {request.link.remote} were delivered within "
-                f"{(request.asked.timeout_ps or 0) / 1e12:.9g} s",
-            )
-
-    def forget(self, session: int) -> None:
-        """The session is over: end its requests."""
-        for request in [request for request in self.requests.values() if request.session == session]:
-            self._end(request, "its application is gone", "cancelled")
-
-    def _end(self, request: PairRequest, why: str, code: str, reason: str = "") -> None:
-        del self.requests[(request.session, request.call)]
-        self.core.cancel_timer(request.timer)
-        for generating in list(self.generating.values()):
-            if generating.request is request:
-                generating.stop()
-        for pair in request.ready:
-            held = self.core.memory.qubits.get(pair.qubit)
-            if held is not None:
-                self.core.discard(held, why=why)
-        for pair_id, (owner, _) in list(self.awaiting_preparation.items()):
-            if owner is request:
-                del self.awaiting_preparation[pair_id]
-                held = self.core.memory.halves.get(pair_id)
-                if held is not None:
-                    self.core.discard(held, why=why)
-        if request.waiting_call is not None:
-            self.core.fail(
-                request.session, request.waiting_call, "timeout" if code == "timeout" else "cancelled", reason or why
-            )
+    def remove(self, consumer: Consumer) -> None:
+        """Serve it no longer; a herald already under way is discarded when it comes."""
+        self.consumers.remove(consumer)
+        key = (consumer.link.name, consumer.purpose)
+        for generating in list(self.generating.get(key, ())):
+            if generating.consumer is consumer:
+                generating.consumer = None
+                generating.cancel()
+        if not any((other.link.name, other.purpose) == key for other in self.consumers):
+            self._served.pop(key, None)
+            self._follows.pop(key, None)
 
     def pump(self) -> None:
-        """Start attempts wherever a request wants a pair and a communication slot is free."""
-        for request in self.requests.values():
-            if self.core.memory.free("communication") == 0:
-                return
-            key = (request.link.name, request.purpose)
-            starved = request.starved_at == self.core.memory.releases
-            if request.to_herald > 0 and key not in self.generating and not starved:
-                held = self.core.memory.take("communication", Cause.GENERATE, session=None)
-                held.busy = True
-                generating = Generating(self, request, held)
-                self.generating[key] = generating
-                generating.operation = self.core.operate(
-                    Generate(link=request.link.name, qubit=held.name, purpose=request.purpose), generating
-                )
+        """Start attempts wherever a consumer wants a pair and a communication slot is free."""
+        memory = self.core.memory
+        if not self.consumers or self._starved_at == memory.releases:
+            return
+        for consumer in self._by_turn():
+            if consumer.to_herald <= 0:
+                continue
+            key = (consumer.link.name, consumer.purpose)
+            series = self.generating.get(key, ())
+            while consumer.to_herald > (bound := len(series)) and bound < consumer.at_once:
+                if key in self._follows and self._follows[key] <= 0:
+                    break
+                free = memory.free("communication")
+                if free == 0 or (not consumer.reserved and free <= self.set_aside):
+                    self._starve(consumer, key)
+                    break
+                self._start(consumer, key)
+                series = self.generating[key]
+
+    def _by_turn(self) -> list[Consumer]:
+        """The consumers of highest priority first, and of these the link and purpose that was served longest ago."""
+        if len(self.consumers) == 1:
+            return self.consumers[:]
+        served = self._served
+        return sorted(self.consumers, key=lambda each: (-each.priority, served.get((each.link.name, each.purpose), 0)))
+
+    def _start(self, consumer: Consumer, key: Key) -> None:
+        held = self.core.memory.take("communication", Cause.GENERATE, session=None)
+        held.busy = True
+        if consumer.reserved:
+            self.set_aside -= 1
+        generating = Generating(self, consumer, consumer, held, key)
+        self.generating.setdefault(key, []).append(generating)
+        self._services += 1
+        self._served[key] = self._services
+        if key in self._follows:
+            self._follows[key] -= 1
+        elif key in self._announced:
+            self._announced[key] = False
+            self.tell(consumer.link.remote, LinkReady(link=consumer.link.name, purpose=consumer.purpose))
+        action = Generate(
+            link=consumer.link.name,
+            qubit=held.name,
+            purpose=consumer.purpose,
+            operating_point=consumer.operating_point,
+        )
+        generating.operation = self.core.operate(action, generating)
+
+    def _starve(self, consumer: Consumer, key: Key) -> None:
+        """No slot: if attempts of others have them, the other end is told, so that it does not hold one in vain."""
+        leads = self.core.configuration.name < consumer.link.remote
+        if leads and self.generating and key not in self.generating and not self._announced.get(key):
+            self._announced[key] = True
+            self.tell(consumer.link.remote, LinkWaits(link=consumer.link.name, purpose=consumer.purpose))
+
+    def told(self, sender: str, message: LinkWaits | LinkReady) -> None:
+        """The other end of a link has no slot for a purpose, or has bound one."""
+        link = self.links.get(message.link)
+        if link is None or link.remote != sender:
+            self.core.record("message_dropped", sender=sender, reason=f"{message.link} is no link with it")
+            return
+        key = (message.link, message.purpose)
+        if isinstance(message, LinkReady):
+            self._follows[key] += 1
+            return
+        self._follows[key] = 0
+        for generating in list(self.generating.get(key, ())):
+            generating.cancel()
 
     def heralded(self, herald: Heralded, *, dead_because: str | None = None) -> None:
-        """A pair was announced: measure it, turn it into Phi+, or hand it over; a dead one makes room for another."""
+        """A pair was announced: hand it to its consumer; a dead one makes room for another."""
         core = self.core
-        generating = cast("Generating", core.pending.pop(herald.operation))
-        self.generating.pop(generating.key, None)
-        request, held = generating.request, generating.held
-        core.memory.pair(held, PairEnd(herald.pair_id, request.link.remote, herald.emitted_at))
+        generating = core.pending.pop(herald.operation)
+        assert isinstance(generating, Generating)
+        generating.ended()
+        held, consumer = generating.held, generating.consumer
+        core.memory.pair(held, PairEnd(herald.pair_id, self.links[herald.link].remote, herald.emitted_at))
         held.busy = False
-        if generating.stopped:
+        if consumer is None:
             core.discard(held, why="its request had ended before the herald")
-            return
-        if dead_because is not None:
-            core.discard(held, why=dead_because, tell=False)
-            return
-        held.session = request.session
-        request.to_herald -= 1
-        request.pair_ids.append(herald.pair_id)
-        corrects = request.link.corrects and not request.asked.as_heralded
-        x, z = divmod(herald.bell_index, 2) if corrects else (0, 0)
-        if request.measures:
-            self._measure(request, held, herald.pair_id, x, z)
-            return
-        core.watch_cutoff(held)
-        pair = BellPair(
-            pair_id=herald.pair_id,
-            qubit=held.name,
-            remote=request.link.remote,
-            bell_state=BELL_STATES[herald.bell_index if request.asked.as_heralded else 0],
-            goodness=request.link.goodness,
-            emitted_at_ps=herald.emitted_at,
-            heralded_at_ps=core.now,
-        )
-        if x or z:
-            held.busy = True
-            core.operate(Circuit(steps=correction(held.name, x, z)), Correcting(self, request, held, pair))
+        elif dead_because is not None:
+            consumer.died(held, dead_because)
         else:
-            self.deliver(request, held, pair)
-
-    def _measure(self, request: PairRequest, held: HeldQubit, pair_id: str, x: int, z: int) -> None:
-        axis = request.asked.axis or "Z"
-        held.slot.change(Cause.LEAVE)
-        held.busy = True
-        step = Measure(qubit=held.name, axis=turned(axis, x, z))
-        self.core.operate(Circuit(steps=(step,)), Measuring(self, request, held, pair_id, axis))
-
-    def deliver(self, request: PairRequest, held: HeldQubit, pair: BellPair) -> None:
-        """A pair of ``request`` is ready for its application."""
-        if not self._open(request):
-            self.core.discard(held, why="its request had ended")
-            return
-        if request.asked.kind == "R":
-            if held.preparation is None:
-                self.awaiting_preparation[pair.pair_id] = (request, pair)
-                return
-            pair = _with_preparation(pair, held.preparation)
-        request.ready.append(pair)
-        self._hand_over(request)
-
-    def prepared_remotely(self, held: HeldQubit, told: PreparedRemotely) -> None:
-        """The other end measured its half and says how."""
-        held.preparation = told
-        waiting = self.awaiting_preparation.pop(told.pair_id, None)
-        if waiting is not None:
-            request, pair = waiting
-            request.ready.append(_with_preparation(pair, told))
-            self._hand_over(request)
-
-    def _open(self, request: PairRequest) -> bool:
-        return self.requests.get((request.session, request.call)) is request
-
-    def _hand_over(self, request: PairRequest) -> None:
-        if request.waiting_call is None or not request.ready:
-            return
-        pair, call = request.ready.popleft(), request.waiting_call
-        request.waiting_call = None
-        request.to_deliver -= 1
-        core = self.core
-        core.record("pair_delivered", application=core.sessions[request.session].application, pair=pair.pair_id)
-        core.answer(request.session, Pair(call=call, now_ps=core.now, request=request.call, pair=pair))
-        if request.to_deliver == 0:
-            self._finish(request)
-
-    def measured(self, request: PairRequest, pair_id: str, bit: int) -> None:
-        """This end's half of a pair was measured."""
-        request.bits[pair_id] = bit
-        request.to_deliver -= 1
-        core = self.core
-        if request.to_deliver == 0 and self._open(request):
-            bits = tuple(request.bits[pair_id] for pair_id in request.pair_ids)
-            call = request.waiting_call if request.waiting_call is not None else request.call
-            core.answer(
-                request.session,
-                Measured(call=call, now_ps=core.now, pair_ids=tuple(request.pair_ids), bits=bits),
-            )
-            self._finish(request)
-
-    def _finish(self, request: PairRequest) -> None:
-        del self.requests[(request.session, request.call)]
-        self.core.cancel_timer(request.timer)
-
-    def expire(self, held: HeldQubit) -> None:
-        """The pair whose half is ``held`` has grown too old."""
-        self._drop(held)
-        self.core.discard(held, why="older than the cutoff")
-
-    def discarded_remotely(self, held: HeldQubit, told_by: str, told: PairDiscarded) -> None:
-        """The other end lost its half: ours is worth nothing. A repeated telling changes nothing."""
-        self._drop(held)
-        self.core.discard(held, why=f"at {told_by}, {told.reason}", tell=False)
-
-    def _drop(self, held: HeldQubit) -> None:
-        """Take a dying pair out of its request, which then gets another."""
-        waiting = self.awaiting_preparation.pop(held.pair.pair_id, None) if held.pair else None
-        if waiting is not None:
-            waiting[0].to_herald += 1
-            return
-        for request in self.requests.values():
-            for pair in request.ready:
-                if pair.qubit == held.name:
-                    request.ready.remove(pair)
-                    request.to_herald += 1
-                    return
+            consumer.to_herald -= 1
+            consumer.heralded(held, herald)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Generating:
-    """Attempts under way for a request."""
+    """Attempts under way for a consumer."""
 
     layer: LinkLayer
-    request: PairRequest
+    consumer: Consumer | None
+    """None: it has ended."""
+    bound_for: Consumer
     held: HeldQubit
+    key: Key
     operation: int = -1
-    stopped: bool = False
+    cancelling: bool = False
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """The link and the purpose."""
-        return (self.request.link.name, self.request.purpose)
-
-    def stop(self) -> None:
-        """Cancel the attempts; a herald already under way still comes."""
-        if not self.stopped:
-            self.stopped = True
+    def cancel(self) -> None:
+        """Stop the attempts; a herald already under way still comes."""
+        if not self.cancelling:
+            self.cancelling = True
             self.layer.core.operate(Cancel(operation=self.operation), Cancelling(self))
+
+    def ended(self) -> None:
+        """There are no more attempts."""
+        series = self.layer.generating[self.key]
+        series.remove(self)
+        if not series:
+            del self.layer.generating[self.key]
 
     def completed(self, bits: tuple[int, ...]) -> None:
         """Attempts end by herald, cancellation or refusal, never so."""
         raise RuntimeError(f"generation {self.operation} completed without a herald")
 
     def refused(self, code: str, reason: str, done: int) -> None:
-        """The fabric will not try. Where an arriving qubit took the slot, wait for another; else the request fails."""
-        self.layer.generating.pop(self.key, None)
+        """The fabric will not try. Where an arriving qubit took the slot, wait for another; else the consumer fails."""
+        self.ended()
+        self.release()
+        if self.key in self.layer._follows:
+            self.layer._follows[self.key] += 1
+        if code == "no_slot":
+            self.layer._starved_at = self.layer.core.memory.releases
+        elif self.consumer is not None:
+            self.consumer.refused(reason)
+
+    def release(self) -> None:
+        """The slot is free again."""
         self.layer.core.memory.release(self.held, why="was never entangled")
-        self.request.starved_at = self.layer.core.memory.releases
-        if code != "no_slot" and self.layer._open(self.request):
-            self.layer._end(self.request, reason, "cancelled", reason)
+        if self.bound_for.reserved:
+            self.layer.set_aside += 1
 
 
 @dataclass(slots=True)
@@ -370,92 +272,13 @@ class Cancelling:
         generating = self.generating
         if bits == (1,):
             generating.layer.core.pending.pop(generating.operation, None)
-            generating.layer.generating.pop(generating.key, None)
-            generating.layer.core.memory.release(generating.held, why="was never entangled")
+            generating.ended()
+            generating.release()
 
     def refused(self, code: str, reason: str, done: int) -> None:
         """The attempts had ended before; their own end is told apart."""
 
 
-@dataclass(slots=True)
-class Correcting:
-    """Pauli gates that turn a heralded state into Phi+."""
-
-    layer: LinkLayer
-    request: PairRequest
-    held: HeldQubit
-    pair: BellPair
-
-    def completed(self, bits: tuple[int, ...]) -> None:
-        """The pair is Phi+ now; or it has died meanwhile, and the request gets another."""
-        dead = self.held.doomed is not None
-        self.layer.core.settle(self.held)
-        if dead:
-            self.request.to_herald += 1
-        else:
-            self.layer.deliver(self.request, self.held, self.pair)
-
-    def refused(self, code: str, reason: str, done: int) -> None:
-        """The fabric could not correct it: the request gets another."""
-        self.layer.core.settle(self.held)
-        self.layer.core.discard(self.held, why=reason)
-        self.request.to_herald += 1
-
-
-@dataclass(slots=True)
-class Measuring:
-    """A half measured on its herald."""
-
-    layer: LinkLayer
-    request: PairRequest
-    held: HeldQubit
-    pair_id: str
-    axis: Axis
-
-    def completed(self, bits: tuple[int, ...]) -> None:
-        """Keep the bit; for remote state preparation, tell the end that keeps."""
-        core = self.layer.core
-        core.memory.release(self.held, why="was measured")
-        if self.request.asked.kind == "R":
-            core.send(
-                self.request.link.remote,
-                PreparedRemotely(pair_id=self.pair_id, axis=self.axis, bit=bits[0]),
-            )
-        self.layer.measured(self.request, self.pair_id, bits[0])
-
-    def refused(self, code: str, reason: str, done: int) -> None:
-        """The half was gone: the request gets another pair."""
-        Leaving(self.layer.core, (self.held,), "was lost").refused(code, reason, done)
-        self.request.pair_ids.remove(self.pair_id)
-        self.request.to_herald += 1
-
-
 def correction(qubit: str, x: int, z: int) -> tuple[Step, ...]:
     """The gates X^x, then Z^z, on ``qubit``."""
     return tuple(Gate(name=name, qubits=(qubit,)) for name, on in (("X", x), ("Z", z)) if on)
-
-
-def turned(axis: Axis, x: int, z: int) -> Axis:
-    """The axis to measure along in place of first doing X^x Z^z: X turns Y and Z round, Z turns X and Y round."""
-    if not (x or z):
-        return axis
-    vector = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}[axis] if isinstance(axis, str) else axis
-    return (-vector[0] if z else vector[0], -vector[1] if x != z else vector[1], -vector[2] if x else vector[2])
-
-
-def check_axis(axis: Axis) -> None:
-    """Refuse a vector that is no direction.
-
-    Raises:
-        RequestRefused: it has no finite, positive length.
-    """
-    if not isinstance(axis, str):
-        length = sum(component * component for component in axis)
-        if not 1e-12 < length < 1e12:
-            raise RequestRefused(
-                "bad_request", f"axis {axis} is no direction: expected a finite vector that is not zero"
-            )
-
-
-def _with_preparation(pair: BellPair, told: PreparedRemotely) -> BellPair:
-    return msgspec.structs.replace(pair, remote_axis=told.axis, remote_bit=told.bit)

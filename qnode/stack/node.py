@@ -6,20 +6,32 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from qnode.config import NodeConfiguration
+from qnode.config import NetworkConfiguration, NodeConfiguration
 from qnode.stack import local_operations
+from qnode.stack.channel import Channel
 from qnode.stack.core import Core, RequestRefused, Session
 from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, TimerFired
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import Memory
 from qnode.stack.messages import Mailbox
+from qnode.stack.pair_requests import PairRequests
 from qnode.stack.teleportation import Teleportation
 from qnode.stack.transmission import Transmission
 from qnode.wire import application
+from qnode.wire.circuits import LinkReady, LinkWaits
 from qnode.wire.codec import WireError
 from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused
-from qnode.wire.peer import ApplicationMessage, PairDiscarded, PreparedRemotely, TeleportOutcome
+from qnode.wire.peer import (
+    Acknowledged,
+    ApplicationMessage,
+    NetworkMessage,
+    PairDiscarded,
+    PreparedRemotely,
+    Sequenced,
+    TeleportOutcome,
+)
 from qnode.wire.peer import peer as peer_codec
+from qnode.wire.routing import Hello
 from qnode.wire.version import VERSION
 
 LONGEST_TIME_PS = 10**18
@@ -38,14 +50,17 @@ class Node:
         self.configuration = configuration
         memory = Memory(configuration.name, configuration.communication_slots, configuration.storage_slots)
         self.core = Core(configuration, memory)
-        self.link_layer = LinkLayer(self.core)
+        network = configuration.network or NetworkConfiguration()
+        self.channel = Channel(self.core, network.acknowledge_delay_ps, self._told, self._lost_peer)
+        self.link_layer = LinkLayer(self.core, self.channel.send)
+        self.pair_requests = PairRequests(self.core, self.link_layer)
         self.mailbox = Mailbox(self.core)
         self.teleportation = Teleportation(self.core)
         self.transmission = Transmission(self.core, self.link_layer)
         self._requests: dict[type, Callable[[int, Any], None]] = {
             application.Run: lambda session, request: local_operations.run(self.core, session, request),
-            application.RequestPairs: self.link_layer.ask,
-            application.NextPair: lambda session, r: self.link_layer.next_pair(session, r.call, r.request),
+            application.RequestPairs: self.pair_requests.ask,
+            application.NextPair: lambda session, r: self.pair_requests.next_pair(session, r.call, r.request),
             application.CancelRequest: self._cancel_request,
             application.Teleport: self.teleportation.teleport,
             application.ReceiveTeleported: self.teleportation.receive,
@@ -61,12 +76,14 @@ class Node:
         """The last pair that was heralded on each link."""
         self._early: dict[str, list[tuple[str, TeleportOutcome | PairDiscarded | PreparedRemotely]]] = {}
         self._timers: dict[str, Callable[[str, int], None]] = {
-            "pairs": lambda session, call: self.link_layer.timed_out(int(session), call),
+            "pairs": lambda session, call: self.pair_requests.timed_out(int(session), call),
             "cutoff": lambda qubit, _: self._cutoff(qubit),
             "teleported": self.teleportation.timed_out,
             "receive": lambda session, call: self.mailbox.timed_out(int(session), call),
             "receive_qubit": lambda session, call: self.transmission.timed_out(int(session), call),
             "sleep": lambda session, call: self.core.done(int(session), call),
+            "acknowledge": lambda peer, _: self.channel.owed(peer),
+            "retransmit": lambda peer, _: self.channel.silent(peer),
         }
 
     def handle(self, now: int, event: Event) -> list[Action]:
@@ -152,7 +169,7 @@ class Node:
         )
 
     def _cancel_request(self, session: int, request: application.CancelRequest) -> None:
-        self.link_layer.cancel(session, request.request)
+        self.pair_requests.cancel(session, request.request)
         self.core.done(session, request.call)
 
     def _sleep(self, session: int, request: application.Sleep) -> None:
@@ -185,7 +202,7 @@ class Node:
         session = core.sessions.get(number)
         if session is None:
             return
-        self.link_layer.forget(number)
+        self.pair_requests.forget(number)
         self.mailbox.forget(number)
         self.teleportation.forget(number)
         self.transmission.forget(number)
@@ -204,10 +221,24 @@ class Node:
         except WireError as error:
             self.core.record("message_dropped", sender=event.sender, reason=str(error))
             return
-        if isinstance(message, ApplicationMessage):
+        if isinstance(message, Sequenced):
+            self.channel.arrived(event.sender, message)
+        elif isinstance(message, ApplicationMessage):
             self.mailbox.arrived(event.sender, message)
+        elif isinstance(message, Acknowledged):
+            self.channel.acknowledged(event.sender, message)
+        elif isinstance(message, Hello):
+            pass
         else:
             self._of_pair(event.sender, message)
+
+    def _told(self, sender: str, message: NetworkMessage) -> None:
+        """A message of the channel, in its turn."""
+        if isinstance(message, LinkWaits | LinkReady):
+            self.link_layer.told(sender, message)
+
+    def _lost_peer(self, peer: str) -> None:
+        """A peer did not acknowledge what it was told."""
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""
@@ -226,7 +257,7 @@ class Node:
         cutoff_ps = self.core.cutoff_ps(held)
         if cutoff_ps is not None and self.core.now >= held.pair.emitted_at + cutoff_ps:
             self.teleportation.discarded(held.pair.pair_id, "older than the cutoff")
-            self.link_layer.expire(held)
+            self.pair_requests.expire(held)
 
     def _of_pair(self, sender: str, message: TeleportOutcome | PairDiscarded | PreparedRemotely) -> None:
         """News of a pair, for its half here. News of one that is gone is late; news before the herald is kept."""
@@ -240,9 +271,9 @@ class Node:
             self.teleportation.told(held, message)
         elif isinstance(message, PairDiscarded):
             self.teleportation.discarded(message.pair_id, f"at {sender}, {message.reason}")
-            self.link_layer.discarded_remotely(held, sender, message)
+            self.pair_requests.discarded_remotely(held, sender, message)
         else:
-            self.link_layer.prepared_remotely(held, message)
+            self.pair_requests.prepared_remotely(held, message)
 
     def _is_to_come(self, pair_id: str) -> bool:
         """Whether a pair's herald has not been here yet; a link counts its pairs."""
@@ -256,7 +287,7 @@ class Node:
         """What the attached applications wait for, a line each."""
         lines = []
         for session in self.core.sessions.values():
-            for request in self.link_layer.requests.values():
+            for request in self.pair_requests.requests.values():
                 if request.session == session.number:
                     lines.append(
                         f"{session.application} waits for {request.to_deliver} of {request.asked.number} "

@@ -45,6 +45,8 @@ class RequestPairs(Message, frozen=True, kw_only=True, tag="request_pairs"):
     """Pairs are made for requests of both ends with the same purpose."""
     as_heralded: bool = False
     """Whether to leave the pair in the Bell state that was heralded; otherwise it is turned into Phi+."""
+    priority: int = 0
+    """Where slots are scarce, a request of higher priority is served first; otherwise they take turns."""
     waiting: bool = True
 
 

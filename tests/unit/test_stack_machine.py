@@ -387,7 +387,7 @@ class TwoNodes(RuleBasedStateMachine):
             assert {qubit for qubit, owner in self.owner.items() if owner == name} == set(memory.qubits)
             assert memory.free("storage") == SLOTS
             assert memory.free("communication") == SLOTS - len(memory.qubits), "but for what nobody has received"
-            left = (node.core.pending, node.link_layer.requests, node.link_layer.generating)
+            left = (node.core.pending, node.pair_requests.requests, node.link_layer.generating)
             assert not any((*left, node.teleportation.waiting, node.mailbox.waiting)), left
             for queue in node.mailbox.unread.values():
                 assert all(isinstance(each, ApplicationMessage) for each in queue)

@@ -9,7 +9,7 @@ import pytest
 
 from qnode.config import LinkConfiguration
 from qnode.stack.events import Answer, CancelTimer, Operate, Record, SendTo, SessionEnded, SetTimer, TimerFired
-from qnode.stack.link_layer import turned
+from qnode.stack.pair_requests import turned
 from qnode.wire.application import (
     BellPair,
     CancelRequest,
@@ -330,7 +330,7 @@ def test_a_call_number_used_again_is_another_request(alice: Any) -> None:
     alice.ask(RequestPairs, call=1, remote="bob", kind="M", number=5)
     alice.complete(1, operation=old)
     assert alice.answers == []
-    assert alice.node.link_layer.requests[(0, 1)].asked.number == 5
+    assert alice.node.pair_requests.requests[(0, 1)].asked.number == 5
 
 
 def test_a_late_herald_of_a_cancelled_m_is_discarded_and_not_measured(alice: Any) -> None:
@@ -400,7 +400,7 @@ def test_a_session_s_end_stops_attempts_and_gives_back_everything(alice: Any) ->
     alice.complete(operation=last)
     alice.complete(0, operation=cancel)
     assert alice.free() == (2, 2)
-    assert (alice.node.link_layer.requests, alice.node.link_layer.generating) == ({}, {})
+    assert (alice.node.pair_requests.requests, alice.node.link_layer.generating) == ({}, {})
 
 
 # Cutoffs, and pairs that die

@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.fabric.gates import GATE_NAMES, MAX_QUBITS
 from qnode import runtime, transport
-from qnode.stack import core, link_layer, local_operations, messages, node
+from qnode.stack import core, local_operations, messages, node, pair_requests
 from qnode.wire import application, codec, fabric, quantum
 from qnode.wire.version import VERSION
 
@@ -158,7 +158,7 @@ def test_the_limits() -> None:
         "requests sent ahead of their turn": runtime.MOST_BUFFERED_REQUESTS,
         "steps of a circuit": local_operations.MOST_STEPS,
         "qubits of a `unitary`": MAX_QUBITS,
-        "pairs of one request": link_layer.MOST_PAIRS,
+        "pairs of one request": pair_requests.MOST_PAIRS,
         "one `sleep`": longest,
         "a `timeout_ps`": longest,
         "values of one `report`": node.MOST_REPORTED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qnode.wire.circuits import CircuitMessage
 from qnode.wire.codec import Codec, Message
 from qnode.wire.quantum import Axis
-from qnode.wire.routing import Hello, LinkState
+from qnode.wire.routing import Hello, RoutingMessage
 
 
 class ApplicationMessage(Message, frozen=True, kw_only=True, tag="application_message"):
@@ -40,7 +40,7 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
     bit: int
 
 
-NetworkMessage = LinkState | CircuitMessage
+NetworkMessage = RoutingMessage | CircuitMessage
 """What has to arrive exactly once and in order."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from qnode.wire.application import RequestKind
+from qnode.wire.circuits import Hop
 from qnode.wire.codec import Message
 
 
@@ -11,6 +13,8 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """The sender is alive at the other end of the link that this came over."""
 
     link: str
+    sent_ps: int
+    """The sender's time; a hello older than one already heard was overtaken and tells nothing."""
     hears: bool
     """Whether the sender has heard the recipient over this link lately."""
 
@@ -35,10 +39,13 @@ class LinkState(Message, frozen=True, kw_only=True, tag="link_state"):
     origin: str
     number: int
     """Counts this origin's link states; a higher one replaces a lower one."""
+    age_ps: int = 0
+    """How long ago the origin made it, latencies of the links left out (after LSAge of OSPF, RFC 2328)."""
     role: str
     swap_success_probability: float
     swap_depolarising_probability: float
     swap_readout_error: float
+    gate_depolarising_probability: float = 0.0
     t1_s: float | None
     t2_s: float | None
     free_slots: int
@@ -46,4 +53,49 @@ class LinkState(Message, frozen=True, kw_only=True, tag="link_state"):
     links: tuple[LinkAdvertisement, ...]
 
 
-RoutingMessage = Hello | LinkState
+class PathRequirement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a circuit asks of its path."""
+
+    minimum_fidelity: float = 0.0
+    rate_bpps: float = 0.0
+    """Bell pairs per second; 0: whatever there is."""
+    kind: RequestKind = "K"
+    cutoff_ps: int | None = None
+    """The longest that a pair may wait in a memory."""
+    distillation: bool = True
+    """Whether links may distil."""
+
+
+class RoutedPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that meets a requirement, as far as the link states tell."""
+
+    nodes: tuple[str, ...]
+    hops: tuple[Hop, ...]
+    expected_fidelity: float
+    expected_rate_bpps: float
+    cost: float
+    """By the network's metric."""
+
+
+class PathQuestion(Message, frozen=True, kw_only=True, tag="path_question"):
+    """To the controller: which path should a circuit from the sender take?"""
+
+    question: int
+    destination: str
+    requirement: PathRequirement
+    exclude_links: tuple[str, ...] = ()
+    exclude_nodes: tuple[str, ...] = ()
+
+
+class PathAnswer(Message, frozen=True, kw_only=True, tag="path_answer"):
+    """From the controller: this path, or none."""
+
+    question: int
+    path: RoutedPath | None
+    where: str = ""
+    """Without a path: the link or node that falls short, if it is one."""
+    reason: str = ""
+
+
+RoutingMessage = LinkState | PathQuestion | PathAnswer
+"""What of routing has to arrive exactly once and in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -109,6 +110,8 @@ class HeldQubit:
     """The bits of a teleportation over its pair, that nobody has asked for yet."""
     preparation: PreparedRemotely | None = None
     """What the other end measured on its half."""
+    released: Callable[[], None] | None = None
+    """Who is to know when the qubit is gone and its slot is free."""
 
 
 @dataclass(slots=True)
@@ -162,12 +165,20 @@ class Memory:
         self.unpair(held)
         del self.qubits[held.name]
         self._ended[held.name] = why
+        if held.released is not None:
+            held.released()
         if len(self._ended) > self.REMEMBERED:
             self._ended.popitem(last=False)
 
     def pair(self, held: HeldQubit, end: PairEnd) -> None:
         """The qubit is one end of a Bell pair now."""
         held.slot.change(Cause.HERALD)
+        held.pair = end
+        self.halves[end.pair_id] = held
+
+    def rename(self, held: HeldQubit, end: PairEnd) -> None:
+        """The pair was joined to others: its other end is elsewhere, and both ends name it anew."""
+        self.unpair(held)
         held.pair = end
         self.halves[end.pair_id] = held
 

@@ -66,6 +66,83 @@ class CancelRequest(Message, frozen=True, kw_only=True, tag="cancel_request"):
     waiting: bool = True
 
 
+Swapping = Literal["asap", "nested"]
+"""Routers swap as soon as both sides have a pair, or by doubling: segments of 1, 2, 4 ... links."""
+
+
+class OpenCircuit(Message, frozen=True, kw_only=True, tag="open_circuit"):
+    """Ask for a quantum virtual circuit to any end node. Answered by ``circuit_opened``."""
+
+    call: int
+    remote: str
+    minimum_fidelity: float = 0.0
+    rate_bpps: float = 1.0
+    """Bell pairs per second that the network is to reserve."""
+    kind: RequestKind = "K"
+    """K: both ends keep their halves; M: each end measures its half as soon as it has it."""
+    purpose: str = ""
+    """The application at the other end accepts circuits of this purpose."""
+    priority: int = 0
+    """A circuit may take the place of those of lower priority, which are told."""
+    timeout_ps: int | None = None
+    """Open by then, or ``failed`` with code ``timeout``."""
+    slots: int = 2
+    """Memory slots that each node sets aside for each of its sides, as far as it has them."""
+    swapping: Swapping = "asap"
+    cutoff_ps: int | None = None
+    """A pair that waits longer on its way is discarded; default: what each node's memory says."""
+    axes: tuple[Axis, ...] = ()
+    """M: the axes that the head measures along, one pair after the other; the tail names its own. Default Z."""
+    as_heralded: bool = False
+    """Whether to leave pairs in the Bell state that they are in; otherwise the head turns them into Phi+."""
+    distillation: bool = True
+    """Whether links may distil pairs where the fidelity needs it."""
+    end_distillation_rounds: int = 0
+    """Rounds of distillation between the ends."""
+    test_fraction: float = 0.0
+    """Share of the pairs that the ends sacrifice to estimate the fidelity."""
+    waiting: bool = True
+
+
+class AcceptCircuit(Message, frozen=True, kw_only=True, tag="accept_circuit"):
+    """Wait for a circuit that another node opens to here. Answered by ``circuit_opened``."""
+
+    call: int
+    remote: str = ""
+    """Only from this node; default: from any."""
+    purpose: str = ""
+    axes: tuple[Axis, ...] = ()
+    """M: the axes that this end measures along."""
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class NextCircuitPair(Message, frozen=True, kw_only=True, tag="next_circuit_pair"):
+    """Wait for the next pair of a circuit. Answered by ``circuit_pair``."""
+
+    call: int
+    circuit: str
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class NextCircuitEvent(Message, frozen=True, kw_only=True, tag="next_circuit_event"):
+    """Wait for the next event of a circuit. Answered by ``circuit_event``."""
+
+    call: int
+    circuit: str
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class CloseCircuit(Message, frozen=True, kw_only=True, tag="close_circuit"):
+    """Free all that a circuit has reserved; pairs that were handed over stay. Answered by ``done``."""
+
+    call: int
+    circuit: str
+    waiting: bool = True
+
+
 class Run(Message, frozen=True, kw_only=True, tag="run"):
     """Do the steps of a circuit on qubits of this session. Answered by ``outcomes``."""
 
@@ -165,6 +242,11 @@ Request = (
     | RequestPairs
     | NextPair
     | CancelRequest
+    | OpenCircuit
+    | AcceptCircuit
+    | NextCircuitPair
+    | NextCircuitEvent
+    | CloseCircuit
     | Run
     | Teleport
     | ReceiveTeleported
@@ -230,6 +312,53 @@ class Measured(Message, frozen=True, kw_only=True, tag="measured"):
     bits: tuple[int, ...]
 
 
+class CircuitOpened(Message, frozen=True, kw_only=True, tag="circuit_opened"):
+    """A circuit is open, and its pairs are under way."""
+
+    call: int
+    now_ps: int
+    circuit: str
+    remote: str
+    path: tuple[str, ...]
+    """The nodes from the head to the tail."""
+    kind: RequestKind
+    minimum_fidelity: float
+    rate_bpps: float
+    expected_fidelity: float
+    """As the network's own estimates of its links let expect."""
+    expected_rate_bpps: float
+
+
+class CircuitPair(Message, frozen=True, kw_only=True, tag="circuit_pair"):
+    """One pair of a circuit; both ends number it alike."""
+
+    call: int
+    now_ps: int
+    circuit: str
+    number: int
+    pair: BellPair | None = None
+    """K: this end's half."""
+    axis: Axis | None = None
+    """M: what this end measured along."""
+    bit: int | None = None
+    """M: what it read, as if the pair had been Phi+."""
+
+
+CircuitEventKind = Literal["rerouted", "down", "preempted", "degraded", "closed"]
+
+
+class CircuitEvent(Message, frozen=True, kw_only=True, tag="circuit_event"):
+    """Something happened to a circuit."""
+
+    call: int
+    now_ps: int
+    circuit: str
+    kind: CircuitEventKind
+    reason: str
+    path: tuple[str, ...] = ()
+    """The nodes of the new path."""
+
+
 class Outcomes(Message, frozen=True, kw_only=True, tag="outcomes"):
     """The bits of a circuit's measurements and the qubits that it prepared, in the order of its steps."""
 
@@ -278,6 +407,11 @@ FailureCode = Literal[
     "lost",
     "cancelled",
     "limit",
+    "no_route",
+    "no_capacity",
+    "denied",
+    "inconclusive",
+    "closed",
     "stopped",
 ]
 
@@ -292,7 +426,19 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-Answer = Attached | Pair | Measured | Outcomes | Qubit | Received | Done | Failed
+Answer = (
+    Attached
+    | Pair
+    | Measured
+    | CircuitOpened
+    | CircuitPair
+    | CircuitEvent
+    | Outcomes
+    | Qubit
+    | Received
+    | Done
+    | Failed
+)
 
 requests: Codec[Request] = Codec(Request)
 answers: Codec[Answer] = Codec(Answer)

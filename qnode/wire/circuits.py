@@ -1,10 +1,15 @@
-"""Node and node: signalling of quantum virtual circuits, and what their pairs need to be told."""
+"""Node and node: signalling of quantum virtual circuits, and what their pairs need to be told.
+
+Upstream is towards the head, the end that opened the circuit; downstream is towards the tail.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from qnode.wire.application import RequestKind
+from qnode.wire.application import RequestKind, Swapping
 from qnode.wire.codec import Message
 from qnode.wire.quantum import Axis
 
@@ -22,60 +27,58 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Path(Message, frozen=True, kw_only=True, tag="path"):
-    """From the head, hop by hop: reserve these links for this circuit (after PATH of RSVP-TE, RFC 3209)."""
+    """Downstream, hop by hop: reserve these links for this circuit (after PATH of RSVP-TE, RFC 3209)."""
 
     circuit: str
     generation: int
     """Counts the paths that the circuit has had; messages of an older one are late."""
     hops: tuple[Hop, ...]
     kind: RequestKind
-    rate_bpps: float
     minimum_fidelity: float
+    rate_bpps: float
+    expected_fidelity: float
+    expected_rate_bpps: float
     priority: int
     purpose: str
-    application: str
-    """The head's."""
-    swapping: str
-    """``asap`` or ``nested``."""
+    slots: int
+    swapping: Swapping
     cutoff_ps: int | None
-    axes: tuple[Axis, ...] = ()
-    refresh_interval_ps: int
-    test_fraction: float = 0.0
-    end_distillation: str = ""
-    """Protocol and rounds at the ends, such as ``dejmps*1``."""
+    distillation_protocol: Literal["bbpssw", "dejmps", "epl"] = "dejmps"
+    distillation_schedule: Literal["recurrence", "pumping"] = "recurrence"
+    end_distillation_rounds: int = 0
 
 
 class Reserved(Message, frozen=True, kw_only=True, tag="reserved"):
-    """From the tail, hop by hop back: the circuit's rules are installed downstream of here (RESV)."""
+    """Upstream, hop by hop: the circuit's rules are installed downstream of here (RESV)."""
 
     circuit: str
     generation: int
-    shared: bool
-    """Whether the sender has to share its communication slots on this link with others."""
 
 
 class PathRefused(Message, frozen=True, kw_only=True, tag="path_refused"):
-    """To the head, hop by hop: this node or link cannot serve the circuit."""
+    """Upstream, hop by hop: this node or link cannot serve the circuit; nothing stays reserved."""
 
     circuit: str
     generation: int
     where: str
     """The link or node that falls short."""
+    code: str
     reason: str
 
 
 class Teardown(Message, frozen=True, kw_only=True, tag="teardown"):
-    """In both directions, hop by hop: free what the circuit has reserved."""
+    """Hop by hop, away from where it began: free what the circuit has reserved."""
 
     circuit: str
     generation: int
+    code: str
+    """``closed`` by an end, ``failed`` at a link or node, ``preempted``."""
+    where: str
     reason: str
-    code: str = "closed"
-    """``closed``, ``failed`` (a link or node on the path), ``preempted``."""
 
 
 class Refresh(Message, frozen=True, kw_only=True, tag="refresh"):
-    """From the head to the tail and back, hop by hop: the circuit is alive."""
+    """Downstream and back, hop by hop: the circuit is alive."""
 
     circuit: str
     generation: int
@@ -104,12 +107,24 @@ class SwapOutcome(Message, frozen=True, kw_only=True, tag="swap_outcome"):
     generation: int
     upstream_pair: str
     downstream_pair: str
-    bits: tuple[int, int]
+    frame: tuple[int, int]
     """(x, z) of the Bell measurement and of the downstream pair's announced state, combined."""
 
 
+class SegmentGrew(Message, frozen=True, kw_only=True, tag="segment_grew"):
+    """To the router at one end of a segment, in nested swapping: its pair reaches further now."""
+
+    circuit: str
+    generation: int
+    pair_id: str
+    """The recipient's pair."""
+    far_node: str
+    far_pair: str
+    """The pair at the segment's other end."""
+
+
 class PairDied(Message, frozen=True, kw_only=True, tag="pair_died"):
-    """Over a link, onwards through swaps: the pair, or what it was joined to, is worth nothing."""
+    """Over a link, and onwards through swaps: the pair, or what it was joined to, is worth nothing."""
 
     circuit: str
     pair_id: str
@@ -117,32 +132,49 @@ class PairDied(Message, frozen=True, kw_only=True, tag="pair_died"):
 
 
 class PairComplete(Message, frozen=True, kw_only=True, tag="pair_complete"):
-    """From the head to the tail: your link pair and mine are the two ends of one pair; keep it, or say that it died."""
+    """From the head to the tail: your link pair and mine are the ends of one pair; keep it, or say that it is gone."""
 
     circuit: str
     generation: int
     number: int
-    upstream_pair: str
     downstream_pair: str
     qubit: str
     """The head's half."""
     frame: tuple[int, int]
-    """(x, z) of the Bell state that the two ends share."""
+    """(x, z) of the Bell state that the ends share."""
     swaps: int
+    test_axis: Axis | None = None
+    """The pair is sacrificed: measure along this axis."""
 
 
 class PairKept(Message, frozen=True, kw_only=True, tag="pair_kept"):
-    """From the tail to the head: it is delivered here."""
+    """From the tail to the head: the pair is handed over here, or the half was gone."""
 
     circuit: str
-    generation: int
     number: int
-    qubit: str
     kept: bool
-    """False: the half here is gone; discard yours."""
-    axis: Axis | None = None
     bit: int | None = None
-    """Of a pair that was measured."""
+    """Of a sacrificed pair."""
+
+
+class DistilPairs(Message, frozen=True, kw_only=True, tag="distil_pairs"):
+    """Between the two ends of two pairs: this end has measured the second to distil the first; do so, too."""
+
+    circuit: str
+    kept: str
+    sacrificed: str
+    protocol: str
+    bit: int
+    frames: tuple[tuple[int, int], tuple[int, int]]
+
+
+class PairDistilled(Message, frozen=True, kw_only=True, tag="pair_distilled"):
+    """The answer: what the other end read, or nil where one of the pairs was gone."""
+
+    circuit: str
+    kept: str
+    sacrificed: str
+    bit: int | None
 
 
 CircuitMessage = (
@@ -154,7 +186,10 @@ CircuitMessage = (
     | LinkWaits
     | LinkReady
     | SwapOutcome
+    | SegmentGrew
     | PairDied
     | PairComplete
     | PairKept
+    | DistilPairs
+    | PairDistilled
 )

@@ -61,6 +61,34 @@ class Lateness(Message, frozen=True, kw_only=True):
     """Grants by the upper edge of their bin."""
 
 
+class NodeKilled(Message, frozen=True, kw_only=True, tag="node_killed"):
+    """A fault has killed a node in virtual time: end its process, and its applications' processes."""
+
+    node: str
+    fault: str
+
+
+class CircuitTruth(Message, frozen=True, kw_only=True):
+    """What the oracle saw of a circuit's pairs."""
+
+    delivered: int
+    seen: int
+    """Those of which it saw the state at their first use."""
+    mismatched: int
+    """Those whose ends were not entangled with each other alone."""
+    mean_state: list[list[tuple[float, float]]]
+    """4x4 as real and imaginary parts, turned by the announced frame; empty if none was seen."""
+
+
+class MemoryUse(Message, frozen=True, kw_only=True):
+    """How full a node's slots of one role were over the run."""
+
+    node: str
+    role: str
+    mean: float
+    peak: int
+
+
 class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     """The run has ended; nothing more happens."""
 
@@ -76,9 +104,12 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     lateness: Lateness
     mean_states: dict[str, tuple[int, list[list[tuple[float, float]]]]]
     """The oracle's mean state of each link's used pairs (count; 4x4 as real and imaginary parts, Phi+ frame)."""
+    circuits: dict[str, CircuitTruth] = {}
+    memory: tuple[MemoryUse, ...] = ()
+    housekeeping_messages: int = 0
 
 
-FromFabric = Ready | Status | Finished
+FromFabric = Ready | Status | NodeKilled | Finished
 
 to_fabric: Codec[ToFabric] = Codec(ToFabric)
 from_fabric: Codec[FromFabric] = Codec(FromFabric)

@@ -42,6 +42,8 @@ STOPPED_APPLICATIONS_DEADLINE_S = 5.0
 CASUALTIES_DEADLINE_S = 1.0
 """How long after a deadlock to wait for the ends of applications, to tell which of them failed."""
 NAMES_PER_PACKET = 1000
+NETWORK_MODULES = ("networkx",)
+"""What every node of a network with a control plane imports: 0.2 s once, not once a node."""
 
 
 class TestbedError(Exception):
@@ -59,6 +61,8 @@ class RunningProcess:
     log: Path
     code: int | None = None
     """Exit code; negative for a signal; None while it runs."""
+    fault: str = ""
+    """The fault of the scenario that ended it, if one did."""
 
     @property
     def status(self) -> str:
@@ -66,7 +70,8 @@ class RunningProcess:
         if self.code is None:
             return "running"
         if self.code < 0:
-            return f"killed by {signal.Signals(-self.code).name}"
+            by = f", by the fault {self.fault!r}" if self.fault else ""
+            return f"killed by {signal.Signals(-self.code).name}{by}"
         return f"exit code {self.code}"
 
 
@@ -160,6 +165,8 @@ class Testbed:
         cores = self.scenario.placement.cores
         if cores == "one" or (cores == "auto" and len(self.scenario.nodes) <= FEW_NODES):
             await self._agent.send(protocol.ShareOneCore())
+        if self.scenario.network is not None:
+            await self._agent.send(protocol.WarmUp(modules=NETWORK_MODULES))
         await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
         nodes = node_configurations(
             self.scenario, self._sockets, applications=not self.serves_until_stopped, shake_s=self.shake_s
@@ -329,7 +336,7 @@ class Testbed:
         process = self.processes[message.name]
         process.code = message.code
         kind, _, name = message.name.partition(" ")
-        if self._finished.done():
+        if self._finished.done() or process.fault:
             return
         if kind == "application":
             node = next(each.node for each in self.scenario.applications if each.name == name)
@@ -361,8 +368,20 @@ class Testbed:
                     self._finished.set_result(message)
                 if message.error:
                     self._fail(message.error)
+            elif isinstance(message, control.NodeKilled):
+                await self._kill(message)
             else:
                 self.status = message
+
+    async def _kill(self, killed: control.NodeKilled) -> None:
+        """End a node that a fault has killed in virtual time, and its applications; their ends are no failures."""
+        names = [f"node {killed.node}"]
+        names += [f"application {each.name}" for each in self.scenario.applications if each.node == killed.node]
+        for name in names:
+            process = self.processes.get(name)
+            if process is not None and process.code is None:
+                process.fault = killed.fault
+                await self.signal(name, signal.SIGKILL)
 
     async def _watch_fabric(self) -> None:
         """Once it is up, the fabric must answer now and then."""
@@ -392,7 +411,7 @@ class Testbed:
             await self._applications_ended(CASUALTIES_DEADLINE_S)
         for each in self.processes.values():
             kind, _, name = each.name.partition(" ")
-            if kind == "application" and each.code and f"{name} waits for" not in story:
+            if kind == "application" and each.code and not each.fault and f"{name} waits for" not in story:
                 story += f"; {each.name} had ended: {each.status}{last_lines(each.log)}"
         return story
 

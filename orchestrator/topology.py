@@ -21,22 +21,48 @@ def travel_time_ps(length_km: float, *, refractive_index: float) -> int:
 class Topology:
     """The classical network of a scenario: the channels beside its quantum links, and its classical links.
 
-    Messages take the path of least latency; of two channels between the same nodes the faster counts.
+    Messages take the path of least latency; of two channels between the same nodes the faster counts. Channels may be
+    taken down and brought up again.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         import networkx  # takes 0.2 s, which `qloom --help` and the checks of a file need not wait for
 
         self._graph: networkx.Graph[str] = networkx.Graph()
-        self._graph.add_nodes_from(scenario.nodes)
+        self._channels: list[tuple[str, Link | ClassicalLink]] = [
+            *scenario.links.items(),
+            *scenario.classical_links.items(),
+        ]
+        self._nodes = tuple(scenario.nodes)
+        self._down: set[str] = set()
         self._latencies_ps: dict[str, dict[str, int]] = {}
-        channels: list[Link | ClassicalLink] = [*scenario.links.values(), *scenario.classical_links.values()]
-        for link in channels:
+        self._build()
+
+    def _build(self) -> None:
+        """The graph of the channels that are up."""
+        self._graph.clear()
+        self._latencies_ps.clear()
+        self._graph.add_nodes_from(self._nodes)
+        for name, link in self._channels:
             first, second = link.ends
-            latency_ps = _latency_ps(link)
+            latency_ps = channel_latency_ps(link)
             known = self._graph.get_edge_data(first, second)
-            if known is None or latency_ps < known["latency_ps"]:
+            if name not in self._down and (known is None or latency_ps < known["latency_ps"]):
                 self._graph.add_edge(first, second, latency_ps=latency_ps)
+
+    def take_down(self, channel: str, /) -> None:
+        """A channel, by its link's name, carries nothing from now on."""
+        self._down.add(channel)
+        self._build()
+
+    def bring_up(self, channel: str, /) -> None:
+        """A channel carries messages again."""
+        self._down.discard(channel)
+        self._build()
+
+    def is_up(self, channel: str, /) -> bool:
+        """Whether a channel carries messages."""
+        return channel not in self._down
 
     def classical_latency_ps(self, source: str, destination: str, /) -> int | None:
         """Picoseconds from one node to another, 0 to itself, ``None`` if there is no path. KeyError: no such node."""
@@ -75,7 +101,8 @@ class Topology:
         return dict(lengths)
 
 
-def _latency_ps(link: Link | ClassicalLink) -> int:
+def channel_latency_ps(link: Link | ClassicalLink) -> int:
+    """How long a message takes over one channel."""
     if isinstance(link, ClassicalLink) and link.latency_s is not None:
         return round(link.latency_s * PICOSECONDS_PER_SECOND)
     assert link.length_km is not None

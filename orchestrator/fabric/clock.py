@@ -21,6 +21,7 @@ PICOSECONDS = 10**12
 class EventClass(IntEnum):
     """The order of events at one instant."""
 
+    FAULT = -1
     OPERATION = 0
     HERALD = 1
     ARRIVAL = 2
@@ -51,6 +52,10 @@ class Agenda(Generic[T]):
     def next_time(self) -> int | None:
         """When the earliest event happens."""
         return self._heap[0][0] if self._heap else None
+
+    def pending(self) -> Iterator[T]:
+        """All future events, in no order."""
+        return (event[-1] for event in self._heap)
 
     def window(self) -> tuple[int, int]:
         """Open the next window ``[now, until)`` at the earliest event, of which there must be one."""

@@ -6,7 +6,9 @@ in that window. When all of them have blocked again, their messages and operatio
 
 from __future__ import annotations
 
-from orchestrator.fabric import noise
+from collections import deque
+
+from orchestrator.fabric import faults, noise
 from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.generation import Ask, LinkGeneration, Series
@@ -15,17 +17,19 @@ from orchestrator.fabric.happenings import (
     Delivery,
     Departure,
     HeraldArrival,
-    LinkUse,
     NodeSeat,
     QubitArrival,
     Wake,
     What,
+    comes_to_something,
 )
-from orchestrator.fabric.heralding import light_delay_ps, link_model
-from orchestrator.fabric.laboratory import Laboratory, OperationRefused
+from orchestrator.fabric.heralding import light_delay_ps
+from orchestrator.fabric.laboratory import Laboratory, MeasurementInconclusive, OperationRefused
+from orchestrator.fabric.operating_points import operating_models
 from orchestrator.fabric.streams import Streams
-from orchestrator.scenario import Scenario
-from orchestrator.topology import Topology
+from orchestrator.fabric.truth import DELIVERED, Truth
+from orchestrator.scenario import LinkDown, NodeKill, Scenario
+from orchestrator.topology import Topology, channel_latency_ps
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
 
@@ -45,15 +49,24 @@ class Engine:
         self.streams = Streams(scenario.seed)
         self.laboratory = Laboratory(hardware, streams=self.streams, register_bytes=scenario.limits.register_bytes)
         self.links = {
-            name: LinkGeneration(name, link, link_model(link), self.streams.of("link", name))
+            name: LinkGeneration(name, link, operating_models(link), self.streams.of("link", name))
             for name, link in scenario.links.items()
         }
-        self.uses = {name: LinkUse() for name in scenario.links}
-        self.pairs: dict[str, tuple[str, tuple[str, str]]] = {}
-        """Link and qubits of each pair that has not been used yet."""
+        self.link_states = faults.LinkStates(self.links, self.topology)
+        self.truth = Truth(scenario.links, self.laboratory)
         self.agenda: Agenda[What] = Agenda(lookahead_ps=self._lookahead_ps())
         self.outside: list[str] = []
         """What came from outside virtual time; a run with any is not deterministic."""
+        self.casualties: list[tuple[str, str]] = []
+        """Nodes that faults have killed and whose processes live: node and fault, for the server to take."""
+        self.housekeeping_messages = 0
+        """Which stand in no line of the event log."""
+        idle_after_s = scenario.network.idle_after_s if scenario.network is not None else 0.0
+        self._idle_after_ps = round(idle_after_s * PICOSECONDS)
+        self._last_event_ps = 0
+        """When something last happened that was more than the network's upkeep."""
+        self._fault_times: deque[int] = deque()
+        """The instants of faults to come, which no window may reach beyond."""
         self._blocks: dict[str, fabric.Block] = {}
         self._holders = 0
         self._operations: dict[tuple[int, int], str] = {}
@@ -65,7 +78,8 @@ class Engine:
         """The least time in which anything a participant does can reach another: latency, operation or attempt."""
         times = [self.topology.min_classical_latency_ps()]
         for generation in self.links.values():
-            times += [generation.model.attempt_cycle_ps, *generation.model.herald_delay_ps]
+            for model in generation.models:
+                times += [model.attempt_cycle_ps, *model.herald_delay_ps]
             times.append(light_delay_ps(generation.link.length_km, generation.link.refractive_index))
         for node in self.scenario.nodes.values():
             hardware = node.hardware
@@ -107,7 +121,11 @@ class Engine:
         return all(seat.blocked_once or seat.gone for seat in self.seats.values())
 
     def begin(self) -> None:
-        """Every node starts at virtual time 0."""
+        """Every node starts at virtual time 0, and the scenario's faults have their instants."""
+        for at, what in faults.schedule(self.scenario):
+            self.agenda.add(at, EventClass.FAULT, 0, what)
+            self._fault_times.append(at)
+        self._fault_times = deque(sorted(self._fault_times))
         for seat in self.seats.values():
             seat.started = True
             self._wake(seat, 0)
@@ -116,12 +134,27 @@ class Engine:
         """When something happens next (ps)."""
         return self.agenda.next_time()
 
+    def rests(self, due: int) -> bool:
+        """Whether up to ``due``, when something happens next, and from then on there is only the network's upkeep."""
+        if self.scenario.network is None or due - self._last_event_ps < self._idle_after_ps:
+            return False
+        if any(map(comes_to_something, self.agenda.pending())):
+            self._last_event_ps = due  # looked through once in a while only
+            return False
+        return not any(seat.expects for seat in self.seats.values() if not seat.gone)
+
     def round(self) -> dict[str, fabric.Grant]:
         """Carry out the next window; returns the grants to send. Nobody may hold one; something must be due."""
         now, until = self.agenda.window()
+        while self._fault_times and self._fault_times[0] <= now:
+            self._fault_times.popleft()
+        if self._fault_times:
+            until = min(until, self._fault_times[0])
         self._window_start, self._window_end = now, until
         touched: dict[int, NodeSeat] = {}
         for at, what in self.agenda.take(until):
+            if comes_to_something(what):
+                self._last_event_ps = at
             for seat in self._carry_out(what, at):
                 if not seat.gone:
                     touched[seat.number] = seat
@@ -156,7 +189,7 @@ class Engine:
         if block.wake_at is not None and block.wake_at < self._window_end:
             raise ValueError(f"node {name} asks to be woken at {block.wake_at} ps, before its window's end")
         seat.holds, seat.blocked_once = False, True
-        seat.applications, seat.flowing = block.applications, block.flowing
+        seat.applications, seat.flowing, seat.expects = block.applications, block.flowing, block.expects
         self._blocks[name] = block
         self._holders -= 1
         if self._holders == 0:
@@ -169,6 +202,7 @@ class Engine:
             self.outside.append(f"{name}: {reason}")
         if seat.started and not seat.holds and not seat.gone:
             at = max(now, self._window_end, self.agenda.now_ps)
+            self._last_event_ps = max(self._last_event_ps, at)
             if seat.wake_at is None or at < seat.wake_at:
                 self._wake(seat, at)
 
@@ -191,6 +225,8 @@ class Engine:
             block = blocks[seat.name]
             for note in block.notes:
                 self.log.write(note.at, note.kind, node=seat.name, **note.details)
+                if note.kind == DELIVERED:
+                    self.truth.noted(note.details)
             for operation in block.operations:
                 try:
                     self._submit(seat, operation)
@@ -209,14 +245,31 @@ class Engine:
             self.agenda.add(at, EventClass.WAKE, seat.number, Wake(seat))
 
     def _send(self, seat: NodeSeat, send: fabric.Send) -> None:
-        latency = self.topology.classical_latency_ps(seat.name, send.to) if send.to in self.seats else None
+        latency = self._latency_ps(seat, send)
+        self.housekeeping_messages += send.housekeeping
         if latency is None:
-            self.log.write(send.at, "message_undeliverable", sender=seat.name, to=send.to, bytes=len(send.payload))
+            if not send.housekeeping:
+                size, over = len(send.payload), {"over": send.over} if send.over else {}
+                self.log.write(send.at, "message_undeliverable", sender=seat.name, to=send.to, bytes=size, **over)
             return
         arrival = send.at + latency
-        self.log.write(send.at, "message", sender=seat.name, to=send.to, bytes=len(send.payload), arrives_ps=arrival)
+        if not send.housekeeping:
+            size = len(send.payload)
+            self.log.write(send.at, "message", sender=seat.name, to=send.to, bytes=size, arrives_ps=arrival)
         event = fabric.Delivered(at=arrival, sender=seat.name, payload=send.payload)
-        self.agenda.add(arrival, EventClass.MESSAGE, seat.number, Delivery(self.seats[send.to], event))
+        delivery = Delivery(self.seats[send.to], event, send.housekeeping)
+        self.agenda.add(arrival, EventClass.MESSAGE, seat.number, delivery)
+
+    def _latency_ps(self, seat: NodeSeat, send: fabric.Send) -> int | None:
+        """How long the message takes; None if there is no way for it."""
+        if send.to not in self.seats or self.seats[send.to].gone:
+            return None
+        if not send.over:
+            return self.topology.classical_latency_ps(seat.name, send.to)
+        generation = self.links.get(send.over)
+        if generation is None or {seat.name, send.to} != set(generation.link.ends):
+            return None
+        return channel_latency_ps(generation.link) if self.topology.is_up(send.over) else None
 
     def _refuse(self, seat: NodeSeat, operation: int, at: int, refusal: OperationRefused) -> None:
         """A refusal takes the lookahead, so that it never reaches a node before the end of its window."""
@@ -236,9 +289,13 @@ class Engine:
             self._schedule_step(CircuitStep(seat, operation.operation, action.steps, 0, ()), at)
         elif isinstance(action, fabric.Generate):
             generation, end = self._link(seat, action.link)
-            self.laboratory.occupy(seat.name, "communication")
+            if not 0 <= action.operating_point < len(generation.models):
+                known = len(generation.models)
+                reason = f"link {action.link} has the operating points 0 to {known - 1}, not {action.operating_point}"
+                raise OperationRefused("bad_request", reason)
+            self.laboratory.occupy(seat.name, "communication", at)
             self._operations[(seat.number, operation.operation)] = action.link
-            ask = Ask(end, operation.operation, action.qubit, action.purpose, at)
+            ask = Ask(end, operation.operation, action.qubit, action.purpose, at, action.operating_point)
             self._started(generation, generation.ask(ask))
         elif isinstance(action, fabric.Cancel):
             self._cancel(seat, operation.operation, action.operation, at)
@@ -263,7 +320,7 @@ class Engine:
             qubit, series = generation.cancel(end, cancelled, at)
             self._started(generation, series)
         if qubit is not None:
-            self.laboratory.vacate(seat.name, "communication")
+            self.laboratory.vacate(seat.name, "communication", at)
             del self._operations[(seat.number, cancelled)]
         ends = at + self.agenda.lookahead_ps
         event = fabric.Completed(at=ends, operation=operation, bits=(int(qubit is not None),))
@@ -300,9 +357,66 @@ class Engine:
             return self._herald(what, at)
         if isinstance(what, Departure):
             return self._depart(what, at)
-        return self._arrive(what, at)
+        if isinstance(what, QubitArrival):
+            return self._arrive(what, at)
+        self._break_or_heal(what, at)
+        return ()
+
+    def _break_or_heal(self, what: faults.Strike | faults.Heal, at: int) -> None:
+        """A fault of the scenario begins or is over."""
+        fault = what.fault
+        if isinstance(what, faults.Heal):
+            series = self.link_states.bring_up(what.fault.link, what.name, at)
+            self.log.write(at, "healed", name=what.name, link=what.fault.link, attempts_start=series is not None)
+            if series is not None:
+                self._started(self.links[what.fault.link], series)
+        elif isinstance(fault, LinkDown):
+            broken_off = self.link_states.take_down(fault.link, what.name)
+            self.log.write(
+                at,
+                "fault",
+                name=what.name,
+                fault="link_down",
+                cause="scenario",
+                link=fault.link,
+                attempts_end=broken_off,
+            )
+        else:
+            self._kill(what.name, fault, at)
+
+    def _kill(self, name: str, fault: NodeKill, at: int) -> None:
+        """A node is gone from this instant on: its qubits, its asks, its links; the supervisor ends its process."""
+        seat = self.seats[fault.node]
+        if seat.gone:
+            return
+        seat.gone, seat.events, seat.work_at = True, [], None
+        links = [link for link, generation in self.links.items() if seat.name in generation.link.ends]
+        channels = [link for link, each in self.scenario.classical_links.items() if seat.name in each.ends]
+        for link in (*links, *channels):
+            self.link_states.take_down(link, name)
+        for key, link in [item for item in self._operations.items() if item[0][0] == seat.number]:
+            generation, end = self._link(seat, link)
+            qubit, _ = generation.cancel(end, key[1], at)
+            if qubit is not None:
+                self.laboratory.vacate(seat.name, "communication", at)
+            del self._operations[key]
+        lost = self.laboratory.lose_all(seat.name, at)
+        self.truth.lost(qubit.name for qubit in lost)
+        self.casualties.append((seat.name, name))
+        self.log.write(
+            at,
+            "fault",
+            name=name,
+            fault="node_kill",
+            cause="scenario",
+            node=seat.name,
+            qubits_lost=len(lost),
+            links=links,
+        )
 
     def _tell(self, seat: NodeSeat, event: fabric.Event) -> tuple[NodeSeat, ...]:
+        if seat.gone:
+            return ()
         if seat.work_at is None:
             seat.work_at = event.at
         seat.events.append(event)
@@ -310,15 +424,16 @@ class Engine:
 
     def _step(self, what: CircuitStep, at: int) -> tuple[NodeSeat, ...]:
         seat, step = what.seat, what.steps[what.position]
+        if seat.gone:
+            return ()
         try:
-            self._look_at_pairs(step, at)
+            self.truth.before(step, at)
             what.bits += self.laboratory.do(seat.name, step, at)
         except OperationRefused as refusal:
             before = f"; the {what.position} steps before it were done" if what.position else ""
             reason = f"step {what.position}: {refusal.reason}{before}"
-            event = fabric.Refused(
-                at=at, operation=what.operation, code=refusal.code, reason=reason, done=what.position
-            )
+            done = what.position + isinstance(refusal, MeasurementInconclusive)
+            event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=reason, done=done)
             self.log.write(at, "circuit_refused", node=seat.name, operation=what.operation, reason=reason)
             return self._tell(seat, event)
         what.position += 1
@@ -335,20 +450,6 @@ class Engine:
         )
         return self._tell(seat, fabric.Completed(at=at, operation=what.operation, bits=what.bits))
 
-    def _look_at_pairs(self, step: Step, at: int) -> None:
-        """The oracle's look at a pair just before it is first used (Pauli gates only turn its frame)."""
-        if isinstance(step, Gate) and step.name in ("X", "Y", "Z"):
-            return
-        qubits = getattr(step, "qubits", None) or (step.qubit,)  # type: ignore[union-attr]
-        for name in qubits:
-            qubit = self.laboratory.qubits.get(name)
-            if qubit is None or qubit.pair_id is None:
-                continue
-            link, halves = self.pairs.pop(qubit.pair_id, (None, None))
-            if link is None or halves is None or any(half not in self.laboratory.qubits for half in halves):
-                continue
-            self.uses[link].add(self.laboratory.state_now(halves, at))
-
     def _herald(self, what: HeraldArrival, at: int) -> tuple[NodeSeat, ...]:
         generation, series, end = what.generation, what.series, what.end
         if series.cancelled:
@@ -358,7 +459,7 @@ class Engine:
             self.laboratory.place_pair(
                 names, generation.link.ends, series.outcome.state, since_ps=series.emitted_at, pair=series.pair_id
             )
-            self.pairs[series.pair_id] = (generation.name, names)
+            self.truth.heralded(series.pair_id, generation.name, names)
             self.log.write(
                 at,
                 "heralded",
@@ -390,7 +491,11 @@ class Engine:
     def _depart(self, what: Departure, at: int) -> tuple[NodeSeat, ...]:
         seat, generation = what.seat, self.links[what.link]
         link = generation.link
+        if seat.gone:
+            return ()
         try:
+            if down := self.link_states.why_down(what.link):
+                raise OperationRefused("refused", f"link {what.link} is down ({down}); {what.qubit} was not sent")
             self.laboratory.depart(seat.name, what.qubit, link.transmission, at)
         except OperationRefused as refusal:
             event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
@@ -410,7 +515,11 @@ class Engine:
     def _arrive(self, what: QubitArrival, at: int) -> tuple[NodeSeat, ...]:
         seat, heralded = what.seat, self.links[what.link].link.transmission.heralded_arrival
         reason = ""
-        if not what.survived and heralded:
+        if seat.gone:
+            if what.qubit in self.laboratory.qubits:
+                self.laboratory.lose(what.qubit, at)
+            reason = f"{seat.name} is gone"
+        elif not what.survived and heralded:
             reason = "absorbed in the fibre"
         else:
             try:

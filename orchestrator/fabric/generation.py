@@ -1,13 +1,14 @@
 """Heralded generation on one link: who asks at either end, one series of attempts at a time, one draw a series.
 
-Attempts start once both ends ask with the same purpose. The number of attempts is geometric, so one draw gives the
-moment of the herald; waiting has no memory, so a cancelled series leaves nothing behind.
+Attempts start once both ends ask with the same purpose and operating point. The number of attempts is geometric, so
+one draw gives the moment of the herald; waiting has no memory, so a cancelled series leaves nothing behind, and a link
+that was down draws again when it is up.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.fabric.heralding import LinkModel, Outcome, draw_attempts, pick_outcome
 from orchestrator.fabric.streams import Stream
@@ -26,6 +27,7 @@ class Ask:
     qubit: str
     purpose: str
     at: int
+    operating_point: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -55,17 +57,20 @@ class LinkGeneration:
 
     name: str
     link: Link
-    model: LinkModel
+    models: tuple[LinkModel, ...]
+    """By operating point."""
     stream: Stream
-    asking: dict[str, tuple[deque[Ask], deque[Ask]]] = field(default_factory=dict)
+    asking: dict[tuple[str, int], tuple[deque[Ask], deque[Ask]]] = field(default_factory=dict)
+    """By purpose and operating point."""
     matched: deque[tuple[Ask, Ask]] = field(default_factory=deque)
     series: Series | None = None
     free_at: int = 0
     heralded: int = 0
+    down: bool = False
 
     def ask(self, ask: Ask) -> Series | None:
         """An end asks; returns a series if one starts now."""
-        queues = self.asking.setdefault(ask.purpose, (deque(), deque()))
+        queues = self.asking.setdefault((ask.purpose, ask.operating_point), (deque(), deque()))
         queues[ask.end].append(ask)
         if queues[0] and queues[1]:
             self.matched.append((queues[0].popleft(), queues[1].popleft()))
@@ -73,10 +78,13 @@ class LinkGeneration:
 
     def start(self) -> Series | None:
         """Start the next series if the link is idle and both ends want one."""
-        if self.series is not None or not self.matched or self.model.success_probability == 0.0:
+        if self.down or self.series is not None or not self.matched:
             return None
         asks = self.matched.popleft()
-        model = self.model
+        model = self.models[asks[0].operating_point]
+        if model.success_probability == 0.0:
+            self.matched.appendleft(asks)
+            return None
         started_at = max(self.free_at, asks[0].at, asks[1].at)
         attempts = draw_attempts(model.success_probability, self.stream.uniform())
         if attempts * model.attempt_cycle_ps > NEVER_PS:
@@ -101,6 +109,22 @@ class LinkGeneration:
         self.heralded += 1
         self.free_at = series.free_at
         self.series = None
+        return self.start()
+
+    def take_down(self) -> bool:
+        """No attempt succeeds from now on; both ends go on asking. Returns whether a series was broken off."""
+        self.down = True
+        series, self.series = self.series, None
+        if series is None:
+            return False
+        series.cancelled = True
+        self.matched.appendleft(series.asks)
+        return True
+
+    def bring_up(self, at: int) -> Series | None:
+        """Attempts succeed again; returns a series if one starts now."""
+        self.down = False
+        self.free_at = max(self.free_at, at)
         return self.start()
 
     def cancel(self, end: int, operation: int, at: int) -> tuple[str | None, Series | None]:
@@ -129,8 +153,8 @@ class LinkGeneration:
 
     def _ask_again(self, ask: Ask, at: int) -> Series | None:
         """The other end goes on asking, at the head of its queue."""
-        queues = self.asking[ask.purpose]
-        queues[ask.end].appendleft(Ask(ask.end, ask.operation, ask.qubit, ask.purpose, at))
+        queues = self.asking[(ask.purpose, ask.operating_point)]
+        queues[ask.end].appendleft(replace(ask, at=at))
         if queues[0] and queues[1]:
             self.matched.appendleft((queues[0].popleft(), queues[1].popleft()))
         return self.start()

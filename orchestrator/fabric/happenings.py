@@ -1,13 +1,11 @@
-"""What the engine keeps and what it has to do: seats of nodes, things that happen at an instant, the oracle's sums."""
+"""What the engine keeps and what it has to do: seats of nodes, and things that happen at an instant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from orchestrator.fabric.faults import Heal, Strike
 from orchestrator.fabric.generation import LinkGeneration, Series
-from orchestrator.fabric.predictions import bell_state, to_phi_plus
 from qnode.wire import fabric
 from qnode.wire.quantum import Step
 
@@ -25,6 +23,8 @@ class NodeSeat:
     queued_wakes: set[int] = field(default_factory=set)
     applications: int = 0
     flowing: int = 0
+    expects: bool = False
+    """Whether something may come of waking it."""
     blocked_once: bool = False
     events: list[fabric.Event] = field(default_factory=list)
     work_at: int | None = None
@@ -84,29 +84,18 @@ class Delivery:
 
     seat: NodeSeat
     event: fabric.Event
+    housekeeping: bool = False
 
 
-What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery
+What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery | Strike | Heal
 
 
-@dataclass(slots=True)
-class LinkUse:
-    """What the oracle saw of a link's pairs when they were first used: their states summed, by nearest Bell state."""
-
-    pairs: int = 0
-    state_sums: np.ndarray = field(default_factory=lambda: np.zeros((4, 4, 4), dtype=complex))
-
-    def add(self, state: np.ndarray) -> None:
-        """Count one pair's state (4, 4)."""
-        nearest = int((_BELL_PROJECTORS @ state.ravel()).real.argmax())
-        self.pairs += 1
-        self.state_sums[nearest] += state
-
-    def mean_state(self) -> np.ndarray:
-        """The mean of all states (4, 4), each turned into the Phi+ frame."""
-        turned = [to_phi_plus(state, index) for index, state in enumerate(self.state_sums)]
-        return np.asarray(sum(turned) / self.pairs)
-
-
-_BELL_PROJECTORS = np.array([np.outer(ket, ket.conj()).conj().ravel() for ket in map(bell_state, range(4))])
-"""Row i times a flattened state is its fidelity with Bell state i."""
+def comes_to_something(what: What) -> bool:
+    """Whether a network in which only such things happen is still doing what somebody wants: not its own upkeep."""
+    if isinstance(what, Wake):
+        return what.seat.expects and not what.seat.gone
+    if isinstance(what, Delivery):
+        return not what.housekeeping and not what.seat.gone
+    if isinstance(what, HeraldArrival):
+        return not what.series.cancelled
+    return not (isinstance(what, CircuitStep | Departure) and what.seat.gone)

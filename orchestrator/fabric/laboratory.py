@@ -29,6 +29,38 @@ class OperationRefused(Exception):
         self.reason = reason
 
 
+class MeasurementInconclusive(OperationRefused):
+    """A Bell measurement told nothing; its qubits have ended."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("inconclusive", reason)
+
+
+@dataclass(slots=True)
+class Occupancy:
+    """How full a node's slots of one role have been."""
+
+    occupied: int = 0
+    peak: int = 0
+    _balance_ps: int = 0
+    """Sum of the instants of leaving less those of entering: in whatever order they are told, the right integral."""
+
+    def enter(self, at: int) -> None:
+        """A slot is bound from ``at`` (ps) on."""
+        self.occupied += 1
+        self.peak = max(self.peak, self.occupied)
+        self._balance_ps -= at
+
+    def leave(self, at: int) -> None:
+        """A slot is free from ``at`` (ps) on."""
+        self.occupied -= 1
+        self._balance_ps += at
+
+    def mean(self, now: int) -> float:
+        """Mean number of bound slots from 0 to ``now`` (ps)."""
+        return (self._balance_ps + self.occupied * now) / now if now else 0.0
+
+
 @dataclass(slots=True)
 class TrueQubit:
     """A qubit in the fabric."""
@@ -54,7 +86,8 @@ class Laboratory:
         self._hardware = hardware
         self._streams = streams
         self._ended: OrderedDict[str, str] = OrderedDict()
-        self._occupied: dict[tuple[str, Role], int] = {}
+        self.occupancy: dict[tuple[str, Role], Occupancy] = {}
+        """By node and role, of those that ever held a qubit."""
 
     def check(self, node: str, steps: Sequence[Step]) -> None:
         """Follow a circuit of ``node`` without doing it.
@@ -139,6 +172,15 @@ class Laboratory:
         if isinstance(step, MeasureBell):
             first, second = step.qubits
             self._present(node, step.qubits, at)
+            success = hardware.bell_measurement_success_probability
+            if success < 1.0 and self._streams.of("bell_measurement", node).uniform() >= success:
+                for name in step.qubits:
+                    self._trace_out(name)
+                    self._end(name, "was lost in an inconclusive Bell measurement", at)
+                raise MeasurementInconclusive(
+                    f"the Bell measurement of {first} and {second} was inconclusive, as one in "
+                    f"{1.0 / (1.0 - success):.3g} is at {node}; both qubits are gone"
+                )
             noise.after_gate(registers, hardware, step.qubits)
             draw = self._streams.of("measure", node).uniform
             x, z = registers.measure_bell(first, second, draw())
@@ -147,15 +189,15 @@ class Laboratory:
             return (noise.read_out(hardware, x, draw()), noise.read_out(hardware, z, draw()))
         if isinstance(step, Prepare):
             self._check_new(step.qubit, set())
-            self.occupy(node, step.role)
+            self.occupy(node, step.role, at)
             registers.prepare(step.qubit)
             noise.after_initialise(registers, hardware, step.qubit)
             self.qubits[step.qubit] = TrueQubit(step.qubit, node, step.role, self._memory(node, step.role), at)
         elif isinstance(step, Move):
             (qubit,) = self._present(node, (step.qubit,), at)
             if qubit.role != step.role:
-                self.occupy(node, step.role)
-                self.vacate(node, qubit.role)
+                self.occupy(node, step.role, at)
+                self.vacate(node, qubit.role, at)
                 qubit.role, qubit.memory = step.role, self._memory(node, step.role)
             noise.after_move(registers, hardware, step.qubit)
         else:
@@ -204,7 +246,7 @@ class Laboratory:
             noise.transmit_noise(self.registers, transmission, name)
         except RegisterTooLarge as error:
             raise OperationRefused("limit", str(error)) from error
-        self.vacate(node, qubit.role)
+        self.vacate(node, qubit.role, at)
         qubit.owner = f"the fibre from {node}"
         return qubit
 
@@ -214,7 +256,7 @@ class Laboratory:
         Raises:
             OperationRefused: none is free.
         """
-        self.occupy(node, "communication")
+        self.occupy(node, "communication", at)
         qubit = self.qubits[name]
         qubit.owner, qubit.role, qubit.touched_ps = node, "communication", at
         qubit.memory = self._memory(node, "communication")
@@ -224,6 +266,14 @@ class Laboratory:
         self._trace_out(name)
         del self.qubits[name]
         self._remember(name, f"was lost in a fibre at {at / 1e12:.9g} s")
+
+    def lose_all(self, node: str, at: int) -> list[TrueQubit]:
+        """The node has lost its memories: every qubit of its own ends. Returns them."""
+        lost = [qubit for qubit in self.qubits.values() if qubit.owner == node]
+        for qubit in lost:
+            self._trace_out(qubit.name)
+            self._end(qubit.name, f"was lost with {node}", at)
+        return lost
 
     def replace_by_ground_state(self, name: str) -> None:
         """The qubit was lost and nobody was told: what arrives is |0>."""
@@ -238,21 +288,23 @@ class Laboratory:
         except RegisterTooLarge:
             self.registers.measure(name, (0.0, 0.0, 1.0), self._streams.of("discard", "fabric").uniform())
 
-    def occupy(self, node: str, role: Role) -> None:
-        """Bind a slot.
+    def occupy(self, node: str, role: Role, at: int) -> None:
+        """Bind a slot at the instant ``at`` (ps).
 
         Raises:
             OperationRefused: none of that role is free.
         """
-        occupied = self._occupied.get((node, role), 0)
+        occupancy = self.occupancy.get((node, role))
+        if occupancy is None:
+            occupancy = self.occupancy[(node, role)] = Occupancy()
         slots = self._memory(node, role).slots
-        if occupied >= slots:
+        if occupancy.occupied >= slots:
             raise OperationRefused("no_slot", f"all {slots} {role} slots of {node} are occupied")
-        self._occupied[(node, role)] = occupied + 1
+        occupancy.enter(at)
 
-    def vacate(self, node: str, role: Role) -> None:
-        """Free a slot."""
-        self._occupied[(node, role)] -= 1
+    def vacate(self, node: str, role: Role, at: int) -> None:
+        """Free a slot at the instant ``at`` (ps)."""
+        self.occupancy[(node, role)].leave(at)
 
     def state_now(self, names: Sequence[str], at: int) -> np.ndarray:
         """The true state of living qubits at the present instant, as a density matrix (2^n, 2^n) in their order."""
@@ -294,7 +346,7 @@ class Laboratory:
 
     def _end(self, name: str, how: str, at: int) -> None:
         qubit = self.qubits.pop(name)
-        self.vacate(qubit.owner, qubit.role)
+        self.vacate(qubit.owner, qubit.role, at)
         self._remember(name, f"{how} at {at / 1e12:.9g} s")
 
     def _remember(self, name: str, fate: str) -> None:

@@ -106,7 +106,7 @@ class Server:
             over = self._over(due)
             if over is not None:
                 return over
-            if due is None:
+            if due is None or self._rests(due):
                 self._serve(None)
                 continue
             wait_s = self._pace.until_due_s(due)
@@ -115,6 +115,11 @@ class Server:
                 continue
             self._grant(due)
         return self._stop_reason
+
+    def _rests(self, due: int) -> bool:
+        """Whether virtual time stands still until somebody wants something: hellos alone do not make it leap on."""
+        leaps_for_ever = self._configuration.serves_until_stopped and self._pace.pace is None and self._stop_ps is None
+        return leaps_for_ever and self._engine.rests(due)
 
     def _grant(self, due: int) -> None:
         late_s = self._pace.granted(due)
@@ -127,6 +132,9 @@ class Server:
         send, encode = self._nodes.send_multipart, fabric.to_node.encode
         for name, grant in self._engine.round().items():
             send((name.encode(), encode(grant)))
+        while self._engine.casualties:
+            node, fault = self._engine.casualties.pop()
+            self._control.send(control.from_fabric.encode(control.NodeKilled(node=node, fault=fault)))
         self._granted_at_s = time.monotonic()
         if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
             self._serve(0.0)
@@ -148,13 +156,15 @@ class Server:
             return f"virtual time {self._stop_ps / PICOSECONDS:g} s was reached"
         if self._configuration.serves_until_stopped:
             return None
-        if due is None and not engine.may_act_from_outside:
+        rests = due is not None and self._stop_ps is None and engine.rests(due)
+        if (due is None or rests) and not engine.may_act_from_outside:
             if engine.applications == 0:
                 return "nothing is left to happen"
             waits = self._probe([seat.name for seat in engine.seats.values() if seat.applications])
             lines = [f"{node}: {line}" for node, answer in waits.items() for line in answer]
             raise RunFailed(
-                f"deadlock at virtual time {engine.agenda.now_ps / PICOSECONDS:.9g} s: nothing is left to happen, but "
+                f"deadlock at virtual time {engine.agenda.now_ps / PICOSECONDS:.9g} s: nothing is left to happen"
+                + (" except the network's own upkeep, but " if rests else ", but ")
                 + ("; ".join(lines) or "applications are still attached")
             )
         return None
@@ -246,6 +256,8 @@ class Server:
             self._hello(identity, name, message)
         elif name not in self._up:
             self._complain(identity, f"frame from {name!r} refused: it has not said hello")
+        elif self._engine.seats[name].gone:
+            return  # its last words, after the instant of its end
         elif isinstance(message, fabric.Block):
             try:
                 self._engine.block(name, message)
@@ -335,7 +347,7 @@ class Server:
         )
 
     def _halves(self, pair_id: str) -> tuple[str, ...]:
-        known = self._engine.pairs.get(pair_id)
+        known = self._engine.truth.pairs.get(pair_id)
         if known is None:
             raise OperationRefused("gone", f"no unused pair {pair_id}")
         return known[1]
@@ -344,23 +356,44 @@ class Server:
         """Close the log, end the nodes, report."""
         engine = self._engine
         wall_s = self._pace.wall_s if self._started else 0.0
+        if engine.housekeeping_messages:
+            self._log.write(engine.agenda.now_ps, "housekeeping", messages=engine.housekeeping_messages)
         self._log.close()
         for node in self._up:
             self._tell(node, fabric.Halt(reason=reason))
         states = {}
-        for link, use in engine.uses.items():
+        for link, use in engine.truth.links.items():
             if use.pairs:
-                rows = use.mean_state().tolist()
-                states[link] = (use.pairs, [[(value.real, value.imag) for value in row] for row in rows])
+                states[link] = (use.pairs, _rows(use.mean_state()))
+        now_ps = self._end_ps or engine.agenda.now_ps
         finished = control.Finished(
             reason=reason,
             error=error,
-            now_ps=self._end_ps or engine.agenda.now_ps,
+            now_ps=now_ps,
             wall_s=wall_s,
             digest=self._log.digest,
             log_lines=self._log.lines,
             outside=tuple(engine.outside),
             lateness=self._pace.lateness(),
             mean_states=states,
+            circuits={
+                circuit: control.CircuitTruth(
+                    delivered=use.delivered,
+                    seen=use.pairs,
+                    mismatched=use.mismatched,
+                    mean_state=_rows(use.mean_state()) if use.pairs else [],
+                )
+                for circuit, use in engine.truth.circuits.items()
+            },
+            memory=tuple(
+                control.MemoryUse(node=node, role=role, mean=occupancy.mean(now_ps), peak=occupancy.peak)
+                for (node, role), occupancy in engine.laboratory.occupancy.items()
+            ),
+            housekeeping_messages=engine.housekeeping_messages,
         )
         self._control.send(control.from_fabric.encode(finished))
+
+
+def _rows(state: np.ndarray) -> list[list[tuple[float, float]]]:
+    """A matrix as real and imaginary parts."""
+    return [[(value.real, value.imag) for value in row] for row in state.tolist()]

@@ -105,6 +105,11 @@ class Agent:
         elif isinstance(message, protocol.ShareOneCore):
             cores = sorted(self._cores)
             self._cores = {cores[os.getpid() % len(cores)]}  # testbeds side by side take different ones
+        elif isinstance(message, protocol.WarmUp):
+            for module in message.modules:
+                importlib.import_module(module)
+            gc.collect()
+            gc.freeze()
         elif isinstance(message, protocol.StartFabric):
             path = Path(message.configuration)
             self._fork("fabric", message.log, lambda: fabric_main.serve(path))

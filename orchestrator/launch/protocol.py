@@ -27,6 +27,12 @@ class ShareOneCore(Message, frozen=True, kw_only=True, tag="share_one_core"):
     """Start every further process on one and the same processor core."""
 
 
+class WarmUp(Message, frozen=True, kw_only=True, tag="warm_up"):
+    """Import modules now, so that every process forked later has them."""
+
+    modules: tuple[str, ...]
+
+
 class StartFabric(Message, frozen=True, kw_only=True, tag="start_fabric"):
     """Fork the fabric."""
 
@@ -57,7 +63,7 @@ class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     grace_s: float
 
 
-ToAgent = StartNode | Peers | ShareOneCore | StartFabric | StartCommand | Signal | Shutdown
+ToAgent = StartNode | Peers | ShareOneCore | WarmUp | StartFabric | StartCommand | Signal | Shutdown
 
 
 class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):

@@ -163,6 +163,10 @@ def _theory(scenario: Scenario, link: Link, state: predictions.PairState) -> dic
 def _exit_codes(outcome: RunOutcome) -> Iterable[dict[str, Any]]:
     ended_early = outcome.finished.reason != "every application has ended"
     for name, process in outcome.applications.items():
+        if process.fault:
+            line = f"application {name}: ended by the fault {process.fault!r}"
+            yield {"name": f"{name} ends by its fault", "holds": True, "line": line}
+            continue
         holds = process.code == 0 or (ended_early and process.code is not None and process.code > 0)
         story = "" if holds else f" (log: {process.log}){last_lines(process.log)}"
         yield {"name": f"{name} ends well", "holds": holds, "line": f"application {name}: {process.status}{story}"}

@@ -59,8 +59,9 @@ class _Checker:
         """Checks one value and all below it."""
         line = tree.line or line
         members = [_bare(member) for member in kind.types] if isinstance(kind, types.UnionType) else [_bare(kind)]
-        if len(members) > 1 and any(isinstance(member, types.StructType) for member in members):
-            self._tagged(tree, [member for member in members if isinstance(member, types.StructType)], path, line)
+        structs = [member for member in members if isinstance(member, types.StructType)]
+        if len(structs) > 1:
+            self._tagged(tree, structs, path, line)
             return
         fitting = [member for member in members if _could_be(tree.value, member)]
         if not fitting:

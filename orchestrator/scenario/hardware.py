@@ -62,6 +62,8 @@ class Hardware(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Probability to read 1 where the outcome is 0."""
     readout_error_1: Probability = 0.0
     """Probability to read 0 where the outcome is 1."""
+    bell_measurement_success_probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    """Of a joint Bell measurement; else it tells nothing and both qubits are lost. Linear optics: at most 1/2."""
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -44,9 +44,11 @@ def _node(node: Tree, name: str, profiles: _Profiles) -> Tree:
         node = Tree({}, node.line)  # `alice:` with nothing below it is a node with everything as by default
     if not isinstance(node.value, dict):
         return node
-    hardware = profiles.expanded(
-        node.value.get("hardware"), path=joined(joined("nodes", name), "hardware"), line=node.line
-    )
+    choice = node.value.get("hardware")
+    role = node.value.get("role")
+    if choice is None and role is not None and role.value == "controller":
+        choice = tree_of({"profile": DEFAULT_PROFILE, "communication": {"slots": 0}, "storage": {"slots": 0}})
+    hardware = profiles.expanded(choice, path=joined(joined("nodes", name), "hardware"), line=node.line)
     return Tree({**node.value, "hardware": hardware}, node.line)
 
 

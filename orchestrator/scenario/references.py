@@ -29,6 +29,8 @@ class _References:
             node = _text(application, "node")
             if node is not None and node.value not in self._nodes:
                 self._dangling(node, path=f"applications[{index}].node")
+        self._network()
+        self._faults()
         self._unique("applications")
         self._unique("expectations")
 
@@ -47,6 +49,26 @@ class _References:
                 if first != name:
                     message = f"expected one quantum link between two nodes, found {first!r} between the same"
                     self._report(path, link.line, message)
+
+    def _network(self) -> None:
+        network = self._root.value.get("network") if isinstance(self._root.value, dict) else None
+        controller = _text(network, "controller") if network is not None else None
+        if controller is not None and controller.value:
+            if controller.value not in self._nodes:
+                self._dangling(controller, path="network.controller")
+            elif (role := _text(self._nodes[str(controller.value)], "role")) is None or role.value != "controller":
+                message = f"expected a node with role: controller, found {controller.value!r} with another"
+                self._report("network.controller", controller.line, message)
+
+    def _faults(self) -> None:
+        links = {**_members(self._root, "links"), **_members(self._root, "classical_links")}
+        for index, fault in enumerate(_items(self._root, "faults")):
+            node, link = _text(fault, "node"), _text(fault, "link")
+            if node is not None and node.value not in self._nodes:
+                self._dangling(node, path=f"faults[{index}].node")
+            if link is not None and link.value not in links:
+                message = f"expected the name of a link, found {link.value!r}{nearest(str(link.value), links)}"
+                self._report(f"faults[{index}].link", link.line, message)
 
     def _ends(self, link: Tree, *, path: str) -> list[str]:
         """The ends that are nodes; a name that is not is reported."""

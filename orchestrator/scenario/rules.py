@@ -94,6 +94,14 @@ def _expectation(fields: Mapping[str, object]) -> Broken:
             yield name, f"expected a path in the report such as 'links.alice-bob.pairs', found {path!r}"
 
 
+def _network(fields: Mapping[str, object]) -> Broken:
+    routing, controller = fields.get("routing"), fields.get("controller")
+    if routing == "controller" and controller == "":
+        yield "controller", "expected the name of the node that computes all paths, which controller routing needs"
+    if routing == "link_state" and controller:
+        yield "controller", f"expected routing: controller beside it, found routing: link_state and {controller!r}"
+
+
 def _number(fields: Mapping[str, object], name: str) -> float | None:
     value = fields.get(name)
     return value if isinstance(value, (int, float)) else None
@@ -106,4 +114,5 @@ _RULES = {
     types.ClassicalLink: _classical_link,
     types.Application: _application,
     types.Expectation: _expectation,
+    types.Network: _network,
 }

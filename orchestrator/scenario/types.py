@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from orchestrator.scenario.hardware import Duration, Hardware, Probability
+from qnode.config import NodeRole
 
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -17,6 +18,8 @@ Modes = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Fidelity = Annotated[float, msgspec.Meta(ge=0.25, le=1)]
 """Of a Werner state; 1/4 is the maximally mixed state."""
 Population = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Interval = Annotated[float, msgspec.Meta(ge=1e-9, le=1e6)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -160,9 +163,42 @@ class ClassicalLink(Section, frozen=True, kw_only=True):
 
 
 class Node(Section, frozen=True, kw_only=True):
-    """A quantum node: one operating-system process."""
+    """A node of the network: one operating-system process."""
 
     hardware: Hardware
+    role: NodeRole | None = None
+    """``end``: applications run there; ``router``: it also swaps for others and computes routes; ``automated``: it
+    swaps as it is told and computes none; ``switch``: it also makes multipartite states for others; ``controller``:
+    without quantum hardware, it computes the routes of all. Default: ``router`` with several quantum links, else
+    ``end``."""
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    """Degrees, for the map only; lengths of fibres are given apart."""
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+
+
+class Network(Section, frozen=True, kw_only=True):
+    """The control plane: routing, signalling and circuits. Without this section pairs come from neighbours only."""
+
+    routing: Literal["link_state", "controller"] = "link_state"
+    """Who computes paths: each router from what all links tell, or one node for all."""
+    controller: str = ""
+    """The node that computes all paths, in controller routing."""
+    metric: Literal["hops", "time", "fidelity"] = "time"
+    """What a path is to have little of: hops, expected time for a pair, loss of fidelity."""
+    hello_interval_s: Interval = 0.1
+    """How often neighbours tell each other that they are there."""
+    hello_lost: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
+    """A neighbour is gone after so many intervals without a hello."""
+    link_state_interval_s: Interval = 1.0
+    """A node tells its links anew at least so often; what was not told anew for three intervals is forgotten."""
+    refresh_interval_s: Interval = 0.5
+    """Circuits are kept alive so often; a reservation that was not refreshed for three intervals is freed."""
+    acknowledge_delay_s: Duration = 0.005
+    """How long an acknowledgement may wait for a message to ride on."""
+    test_fraction: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""
+    idle_after_s: Interval = 10.0
+    """Virtual seconds of nothing but hellos and refreshes after which nothing more is expected to happen."""
 
 
 class Application(Section, frozen=True, kw_only=True):
@@ -173,6 +209,32 @@ class Application(Section, frozen=True, kw_only=True):
     command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """The program and its arguments; a leading ``python`` is the interpreter that runs qloom."""
     environment: dict[str, str] = {}
+
+
+class LinkDown(Section, frozen=True, kw_only=True, tag_field="kind", tag="link_down"):
+    """A link fails: no attempt succeeds, no qubit is sent, its own classical channel is silent."""
+
+    at_s: Moment
+    """Virtual time."""
+    for_s: Interval | None = None
+    """Default: until the end of the run."""
+    link: str
+    """A quantum or a classical link."""
+    name: str = ""
+    """Default: the kind and the link."""
+
+
+class NodeKill(Section, frozen=True, kw_only=True, tag_field="kind", tag="node_kill"):
+    """The process of a node is killed, and its applications with it; its qubits are lost and its links go down."""
+
+    at_s: Moment
+    """Virtual time."""
+    node: str
+    name: str = ""
+    """Default: the kind and the node."""
+
+
+Fault = LinkDown | NodeKill
 
 
 class Stop(Section, frozen=True, kw_only=True):
@@ -225,5 +287,8 @@ class Scenario(Section, frozen=True, kw_only=True):
     links: dict[Name, Link] = {}
     classical_links: dict[Name, ClassicalLink] = {}
     applications: tuple[Application, ...] = ()
+    network: Network | None = None
+    faults: tuple[Fault, ...] = ()
+    """What breaks, and when."""
     stop: Stop = msgspec.field(default_factory=Stop)
     expectations: tuple[Expectation, ...] = ()

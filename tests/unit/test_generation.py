@@ -7,7 +7,7 @@ import pytest
 from orchestrator.fabric.clock import Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.generation import Ask, LinkGeneration
-from orchestrator.fabric.heralding import link_model
+from orchestrator.fabric.operating_points import operating_models
 from orchestrator.fabric.streams import Streams
 from orchestrator.scenario import Link, Source
 
@@ -15,7 +15,7 @@ from orchestrator.scenario import Link, Source
 def generation(probability: float = 0.5, cycle_s: float = 1e-6) -> LinkGeneration:
     heralding = Source(success_probability=probability, attempt_cycle_s=cycle_s)
     link = Link(ends=("A", "B"), length_km=0.001, heralding=heralding)
-    return LinkGeneration("l", link, link_model(link), Streams(1).of("link", "l"))
+    return LinkGeneration("l", link, operating_models(link), Streams(1).of("link", "l"))
 
 
 def ask(end: int, operation: int, *, at: int = 0, purpose: str = "") -> Ask:
@@ -28,7 +28,7 @@ def test_attempts_start_when_both_ends_ask() -> None:
     series = link.ask(ask(1, 9, at=70))
     assert series is not None
     assert series.started_at == 70
-    assert series.heralded_at[0] == 70 + (series.attempts - 1) * 10**6 + link.model.herald_delay_ps[0]
+    assert series.heralded_at[0] == 70 + (series.attempts - 1) * 10**6 + link.models[0].herald_delay_ps[0]
 
 
 def test_ends_are_matched_by_purpose_in_the_order_of_asking() -> None:

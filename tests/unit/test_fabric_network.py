@@ -1,0 +1,402 @@
+"""What the fabric does for a network: channels beside links, housekeeping, operating points, faults, the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.fabric.engine import Engine
+from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.heralding import link_model
+from orchestrator.fabric.operating_points import operating_models, operating_point
+from orchestrator.fabric.predictions import fidelity
+from orchestrator.scenario import (
+    ClassicalLink,
+    Link,
+    LinkDown,
+    Network,
+    Node,
+    NodeKill,
+    Scenario,
+    SingleClick,
+    Source,
+)
+from orchestrator.scenario.hardware import Hardware, Memory
+from qnode.wire import fabric
+from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Prepare
+
+S = 10**12
+MS = 10**9
+LONG_KM = 200.0
+LONG_PS = 979_344_184
+"""200 km at index 1.468."""
+
+
+class Lines(EventLog):
+    """An event log that is kept in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.written: list[dict[str, Any]] = []
+
+    def write(self, at: int, kind: str, **details: Any) -> None:
+        super().write(at, kind, **details)
+        self.written.append({"t_ps": at, "kind": kind, **details})
+
+
+class Drive:
+    """Nodes whose blocks are written by hand; every node also wakes at each instant for which something is planned."""
+
+    def __init__(self, *, nodes: str = "ABC", **sections: Any) -> None:
+        memory = Memory(slots=4)
+        hardware = Hardware(communication=memory, storage=memory, **sections.pop("hardware", {}))
+        links = sections.pop("links", None) or {
+            "ab": Link(ends=("A", "B"), length_km=LONG_KM, heralding=Source(success_probability=0.5)),
+            "bc": Link(ends=("B", "C"), length_km=1.0, heralding=Source(success_probability=0.5)),
+        }
+        network = sections.pop("network", Network(idle_after_s=10.0))
+        self.log = Lines()
+        scenario = Scenario(
+            version=1,
+            name="drive",
+            seed=5,
+            nodes={name: Node(hardware=hardware) for name in nodes},
+            links=links,
+            network=network,
+            **sections,
+        )
+        self.engine = Engine(scenario, self.log)
+        self.engine.begin()
+        self.plans: dict[str, list[tuple[int, Any]]] = {name: [] for name in nodes}
+        self.events: list[tuple[str, fabric.Event]] = []
+        self.expects = dict.fromkeys(nodes, False)
+        self.hellos = False
+        self.next_hello = dict.fromkeys(nodes, 0)
+        self._operations = 0
+
+    def plan(self, node: str, at: int, what: Any) -> int:
+        """Let ``node`` send, note or start an action at ``at``; returns the operation's number."""
+        self._operations += 1
+        if not isinstance(what, fabric.Send | fabric.Note):
+            what = fabric.Operation(operation=self._operations, at=at, action=what)
+        self.plans[node].append((at, what))
+        self.engine._wake(self.engine.seats[node], min(at for at, _ in self.plans[node]))
+        return self._operations
+
+    def run(self, until: Callable[[], bool] = lambda: False, *, end: int = 10**18) -> None:
+        """Go on until nothing is left, ``until`` holds or virtual time is beyond ``end``."""
+        while (due := self.engine.next_time()) is not None and due <= end and not until():
+            for name, grant in self.engine.round().items():
+                self.events += [(name, event) for event in grant.events]
+                due_now = [what for at, what in self.plans[name] if grant.now <= at < grant.until]
+                self.plans[name] = [plan for plan in self.plans[name] if not grant.now <= plan[0] < grant.until]
+                sends = [what for what in due_now if isinstance(what, fabric.Send)]
+                if self.hellos and grant.now >= self.next_hello[name]:
+                    self.next_hello[name] = max(grant.until, grant.now + 100 * MS)
+                    other = "B" if name != "B" else "C"
+                    sends.append(fabric.Send(at=grant.now, to=other, payload=b"hello", housekeeping=True))
+                wake = min((at for at, _ in self.plans[name]), default=None)
+                if self.hellos:
+                    wake = min(wake or 10**18, max(self.next_hello[name], grant.until))
+                self.engine.block(
+                    name,
+                    fabric.Block(
+                        wake_at=wake,
+                        sends=tuple(sends),
+                        operations=tuple(what for what in due_now if isinstance(what, fabric.Operation)),
+                        notes=tuple(what for what in due_now if isinstance(what, fabric.Note)),
+                        expects=self.expects[name],
+                    ),
+                )
+
+    def generate(self, link: str, ends: str, *, at: int, number: int = 0, operating_point: int = 0) -> list[int]:
+        return [
+            self.plan(
+                end, at, fabric.Generate(link=link, qubit=f"{end}#{link}{number}", operating_point=operating_point)
+            )
+            for end in ends
+        ]
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for _, event in self.events if isinstance(event, kind)]
+
+    def lines(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.log.written if line["kind"] == kind]
+
+
+def send(at: int, to: str, **more: Any) -> fabric.Send:
+    return fabric.Send(at=at, to=to, payload=b"x", **more)
+
+
+def test_a_message_over_a_link_takes_the_links_own_time_though_another_way_is_faster() -> None:
+    drive = Drive(classical_links={"radio": ClassicalLink(ends=("A", "B"), latency_s=1e-6)})
+    drive.plan("A", 0, send(0, "B"))
+    drive.plan("A", 0, send(0, "B", over="ab"))
+    drive.run()
+    assert [event.at for event in drive.of(fabric.Delivered)] == [10**6, LONG_PS]
+
+
+@pytest.mark.parametrize("over", ["bc", "nonsense"])
+def test_a_message_over_a_link_that_does_not_join_the_two_is_not_delivered(over: str) -> None:
+    drive = Drive()
+    drive.plan("A", 0, send(0, "B", over=over))
+    drive.run()
+    assert not drive.of(fabric.Delivered)
+    assert [line["over"] for line in drive.lines("message_undeliverable")] == [over]
+
+
+def test_housekeeping_is_counted_and_not_logged() -> None:
+    drive = Drive()
+    drive.plan("A", 0, send(0, "B", housekeeping=True))
+    drive.plan("A", 0, send(0, "B"))
+    drive.run()
+    assert len(drive.of(fabric.Delivered)) == 2
+    assert len(drive.lines("message")) == 1
+    assert drive.engine.housekeeping_messages == 1
+
+
+def test_a_network_in_which_only_hellos_go_on_rests_after_a_while() -> None:
+    drive = Drive()
+    drive.hellos = True
+    drive.plan("A", 3 * S, send(3 * S, "C"))
+    resting: list[int] = []
+
+    def rests() -> bool:
+        due = drive.engine.next_time()
+        if due is not None and drive.engine.rests(due):
+            resting.append(due)
+        return bool(resting)
+
+    drive.run(rests, end=40 * S)
+    assert 13 * S <= resting[0] <= 24 * S, "ten seconds after the last message, looked at every ten seconds"
+
+
+def test_a_network_does_not_rest_while_a_node_expects_something_or_a_herald_is_to_come() -> None:
+    drive = Drive()
+    drive.hellos = True
+    drive.expects["B"] = True
+    due_rests = lambda: drive.engine.rests(drive.engine.next_time() or 0)  # noqa: E731
+    drive.run(due_rests, end=50 * S)
+    assert drive.engine.agenda.now_ps > 49 * S
+    rare = {"ab": Link(ends=("A", "B"), length_km=LONG_KM, heralding=Source(success_probability=1e-4))}
+    drive = Drive(links=rare, nodes="AB", network=Network(idle_after_s=0.01))
+    drive.generate("ab", "AB", at=0)
+    drive.hellos = False
+    drive.run(lambda: drive.engine.links["ab"].series is not None)
+    series = drive.engine.links["ab"].series
+    assert series is not None and series.attempts > 1000
+    assert not drive.engine.rests(series.heralded_at[0] - 1)
+
+
+def test_a_network_does_not_rest_before_a_fault_that_is_to_come() -> None:
+    drive = Drive(faults=(LinkDown(at_s=30.0, link="ab"),))
+    drive.hellos = True
+    drive.run(lambda: drive.engine.rests(drive.engine.next_time() or 0), end=60 * S)
+    assert 39 * S <= drive.engine.agenda.now_ps < 51 * S
+
+
+def test_ends_that_ask_at_different_operating_points_wait_and_draws_are_from_the_points_own_model() -> None:
+    click = SingleClick(bright_state_population=0.2, dark_count_probability=1e-6, coupling_efficiency=0.5)
+    links = {"ab": Link(ends=("A", "B"), length_km=1.0, heralding=click)}
+    models = operating_models(links["ab"])
+    assert len(models) == 5
+    assert [model.rate_hz for model in models] == sorted((model.rate_hz for model in models), reverse=True)
+    assert [model.fidelity for model in models] == sorted(model.fidelity for model in models)
+    assert models[2].rate_hz == link_model(links["ab"], bright_state_population=0.05).rate_hz
+    drive = Drive(links=links, nodes="AB")
+    drive.generate("ab", "A", at=0, operating_point=0)
+    drive.generate("ab", "B", at=0, operating_point=2)
+    drive.run()
+    assert not drive.of(fabric.Heralded)
+    drive.generate("ab", "A", at=1 * S, number=1, operating_point=2)
+    drive.run(lambda: len(drive.of(fabric.Heralded)) == 2)
+    state = drive.engine.laboratory.state_now(("A#ab1", "B#ab0"), drive.engine.agenda.now_ps)
+    bell_index = drive.of(fabric.Heralded)[0].bell_index
+    assert fidelity(state, bell_index) == pytest.approx(models[2].fidelity)
+    drive.generate("ab", "A", at=drive.engine.agenda.now_ps + S, number=2, operating_point=5)
+    drive.run()
+    (refused,) = drive.of(fabric.Refused)
+    assert refused.code == "bad_request" and "operating points 0 to 4" in refused.reason
+
+
+def test_the_spectrum_of_an_operating_point_is_the_announced_states_populations() -> None:
+    werner = Link(ends=("A", "B"), length_km=1.0, heralding=Source(fidelity=0.85))
+    assert operating_point(operating_models(werner)[0]).spectrum == pytest.approx((0.85, 0.05, 0.05, 0.05))
+    # single click without dark counts: |11> with probability alpha, which is half Phi+ and half Phi- where Psi+- was
+    # announced, hence half X and half XZ errors, and no phase error
+    click = SingleClick(bright_state_population=0.1, detector="number_resolving", coupling_efficiency=1e-6)
+    spectrum = operating_point(operating_models(Link(ends=("A", "B"), length_km=0.001, heralding=click))[0]).spectrum
+    assert spectrum == pytest.approx((0.9, 0.0, 0.05, 0.05), abs=1e-5)
+
+
+def test_a_link_without_a_knob_has_one_operating_point_and_dark_counts_end_the_knob() -> None:
+    assert len(operating_models(Link(ends=("A", "B"), length_km=1.0))) == 1
+    dark = SingleClick(bright_state_population=0.05, dark_count_probability=1e-3, coupling_efficiency=0.05)
+    assert len(operating_models(Link(ends=("A", "B"), length_km=1.0, heralding=dark))) == 1
+
+
+def test_an_inconclusive_bell_measurement_ends_both_qubits_and_says_so() -> None:
+    drive = Drive(hardware={"bell_measurement_success_probability": 0.5})
+    rounds = 400
+    for number in range(rounds):
+        steps = (
+            Prepare(qubit=f"A#l{number}"),
+            Prepare(qubit=f"A#r{number}"),
+            MeasureBell(qubits=(f"A#l{number}", f"A#r{number}")),
+            Prepare(qubit=f"A#never{number}"),
+            Discard(qubit=f"A#never{number}"),
+        )
+        drive.plan("A", number * S, fabric.Circuit(steps=steps))
+    drive.run()
+    refused = drive.of(fabric.Refused)
+    assert {event.code for event in refused} == {"inconclusive"}
+    assert {event.done for event in refused} == {3}, "the measurement itself was done"
+    assert abs(len(refused) - rounds / 2) < 4.5 * (rounds / 4) ** 0.5
+    assert not drive.engine.laboratory.qubits
+    assert drive.engine.laboratory.occupancy[("A", "storage")].occupied == 0
+
+
+def test_a_link_that_is_down_makes_no_pair_and_draws_again_when_it_is_up() -> None:
+    rare = {"ab": Link(ends=("A", "B"), length_km=1.0, heralding=Source(success_probability=1e-5))}
+    down = LinkDown(at_s=1e-6, for_s=100.0, link="ab")
+    drive = Drive(links=rare, nodes="AB", faults=(down,))
+    drive.generate("ab", "AB", at=0)
+    drive.run()
+    first, second = drive.of(fabric.Heralded)
+    assert min(first.at, second.at) > down.at_s * S + 100 * S
+    (fault,), (healed,) = drive.lines("fault"), drive.lines("healed")
+    assert (fault["name"], fault["link"], fault["attempts_end"]) == ("link_down ab", "ab", True)
+    assert healed["t_ps"] == 10**6 + 100 * S and healed["attempts_start"]
+    assert (first.at - healed["t_ps"]) % drive.engine.links["ab"].models[0].attempt_cycle_ps < 10**7
+
+
+def test_messages_go_round_a_link_that_is_down_and_are_dropped_where_there_is_no_way() -> None:
+    triangle = {
+        "ab": Link(ends=("A", "B"), length_km=1.0),
+        "bc": Link(ends=("B", "C"), length_km=1.0),
+        "ac": Link(ends=("A", "C"), length_km=1.0),
+    }
+    faults = (LinkDown(at_s=1.0, for_s=5.0, link="ab"), LinkDown(at_s=2.0, for_s=1.0, link="ac"))
+    drive = Drive(links=triangle, faults=faults)
+    for at in (0.5, 1.5, 2.5, 3.5, 6.5):
+        drive.plan("A", int(at * S), send(int(at * S), "B"))
+    drive.plan("A", 1500 * MS, send(1500 * MS, "B", over="ab"))
+    drive.run()
+    one = 4_896_721
+    assert [(event.at - one) % (500 * MS) for event in drive.of(fabric.Delivered)] == [0, one, one, 0]
+    assert [line["t_ps"] for line in drive.lines("message_undeliverable")] == [1500 * MS, 2500 * MS]
+
+
+def test_a_killed_node_is_gone_with_its_qubits_its_asks_and_its_links() -> None:
+    links = {
+        "ab": Link(ends=("A", "B"), length_km=1.0, heralding=Source(success_probability=1.0)),
+        "bc": Link(ends=("B", "C"), length_km=1.0, heralding=Source(success_probability=1e-9)),
+    }
+    drive = Drive(links=links, faults=(NodeKill(at_s=2.0, node="B", name="the end of B"),))
+    drive.generate("ab", "AB", at=0)
+    drive.generate("bc", "BC", at=0)
+    drive.plan("B", 1 * S, fabric.Circuit(steps=(Prepare(qubit="B#mine"),)))
+    drive.plan("B", 3 * S, send(3 * S, "A"))
+    drive.plan("A", 3 * S, send(3 * S, "C"))
+    drive.plan("A", 3 * S, fabric.Circuit(steps=(Measure(qubit="A#ab0"),)))
+    cancel = drive.plan("C", 4 * S, fabric.Cancel(operation=4))
+    drive.run(end=5 * S)
+    engine = drive.engine
+    assert engine.casualties == [("B", "the end of B")]
+    assert not any(qubit.owner == "B" for qubit in engine.laboratory.qubits.values())
+    assert engine.laboratory.occupancy[("B", "communication")].occupied == 0
+    (fault,) = drive.lines("fault")
+    assert (fault["fault"], fault["node"], fault["t_ps"], fault["qubits_lost"]) == ("node_kill", "B", 2 * S, 2)
+    assert all(event.at < 2 * S for name, event in drive.events if name == "B")
+    assert len(drive.of(fabric.Heralded)) == 2, "the pair on bc never came"
+    assert [line["sender"] for line in drive.lines("message_undeliverable")] == ["A"]
+    (measured,) = [event for event in drive.of(fabric.Completed) if event.operation != cancel and event.at > 2 * S]
+    assert len(measured.bits) == 1, "the survivor's half is still there to be measured"
+
+
+def test_no_window_reaches_beyond_a_fault() -> None:
+    """A node that acts on its own in a window must not act after its end."""
+    drive = Drive(faults=(NodeKill(at_s=0.5, node="A"),))
+    early = S // 2 - 10
+    drive.plan("A", early, send(early, "B"))
+    drive.plan("A", S // 2 + 10, send(S // 2 + 10, "B"))
+    drive.run()
+    assert [event.at - LONG_PS for event in drive.of(fabric.Delivered)] == [early]
+
+
+def chain_pair(drive: Drive, *, correct: bool) -> tuple[int, int]:
+    """A swap at B; returns the frame of the pair A-C."""
+    drive.generate("ab", "AB", at=0)
+    drive.generate("bc", "BC", at=0)
+    drive.run(lambda: len(drive.of(fabric.Heralded)) == 4)
+    drive.run()
+    at = drive.engine.agenda.now_ps + S
+    swap = drive.plan("B", at, fabric.Circuit(steps=(MeasureBell(qubits=("B#ab0", "B#bc0")),)))
+    drive.run()
+    (bits,) = [event.bits for event in drive.of(fabric.Completed) if event.operation == swap]
+    return (bits[0], bits[1]) if correct else (1 - bits[0], bits[1])
+
+
+def delivered(end: str, **more: Any) -> dict[str, Any]:
+    return {"circuit": "A-C/1", "generation": 1, "number": 0, "end": end, "pair": "e2e/0", "swaps": 1, **more}
+
+
+def note(at: int, details: dict[str, Any]) -> fabric.Note:
+    return fabric.Note(at=at, kind="circuit_pair_delivered", details=details)
+
+
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("head_first", [True, False])
+def test_the_truth_of_a_circuits_pair_is_its_state_in_the_announced_frame(correct: bool, head_first: bool) -> None:
+    drive = Drive()
+    x, z = chain_pair(drive, correct=correct)
+    now = drive.engine.agenda.now_ps + S
+    head_uses, tail_hears = (now, now + S) if head_first else (now + S, now)
+    head, tail = delivered("head", qubit="A#ab0", other_qubit=""), delivered("tail", qubit="C#bc0", other_qubit="A#ab0")
+    drive.plan("A", now - 1, note(now - 1, head))
+    drive.plan("A", head_uses, fabric.Circuit(steps=(Gate(name="X", qubits=("A#ab0",)), Measure(qubit="A#ab0"))))
+    drive.plan("C", tail_hears, note(tail_hears, {**tail, "x": x, "z": z}))
+    drive.run()
+    use = drive.engine.truth.circuits["A-C/1"]
+    assert (use.delivered, use.pairs, use.mismatched) == (1, 1, 0)
+    assert fidelity(use.mean_state()) == pytest.approx(1.0 if correct else 0.0, abs=1e-9)
+
+
+def test_ends_that_are_not_entangled_with_each_other_are_found_out() -> None:
+    drive = Drive()
+    drive.generate("ab", "AB", at=0)
+    drive.generate("bc", "BC", at=0)
+    drive.run()
+    now = drive.engine.agenda.now_ps + S
+    tail = delivered("tail", qubit="C#bc0", other_qubit="A#ab0", x=0, z=0)
+    drive.plan("C", now, note(now, tail))
+    drive.plan("C", now + S, fabric.Circuit(steps=(Measure(qubit="C#bc0"),)))
+    drive.run()
+    use = drive.engine.truth.circuits["A-C/1"]
+    assert use.mismatched == 1
+    assert fidelity(use.mean_state()) == pytest.approx(0.25)
+
+
+def test_a_pair_that_is_thrown_away_says_nothing_of_the_circuit() -> None:
+    drive = Drive()
+    x, z = chain_pair(drive, correct=True)
+    now = drive.engine.agenda.now_ps + S
+    drive.plan("C", now, note(now, delivered("tail", qubit="C#bc0", other_qubit="A#ab0", x=x, z=z)))
+    drive.plan("C", now + S, fabric.Circuit(steps=(Discard(qubit="C#bc0"),)))
+    drive.plan("A", now + 2 * S, fabric.Circuit(steps=(Measure(qubit="A#ab0"),)))
+    drive.run()
+    use = drive.engine.truth.circuits["A-C/1"]
+    assert (use.delivered, use.pairs) == (1, 0)
+
+
+def test_occupancy_is_the_time_integral_of_bound_slots() -> None:
+    drive = Drive()
+    drive.plan("A", 2 * S, fabric.Circuit(steps=(Prepare(qubit="A#1"),)))
+    drive.plan("A", 3 * S, fabric.Circuit(steps=(Prepare(qubit="A#2"),)))
+    drive.plan("A", 6 * S, fabric.Circuit(steps=(Discard(qubit="A#1"),)))
+    drive.run()
+    occupancy = drive.engine.laboratory.occupancy[("A", "storage")]
+    assert occupancy.peak == 2
+    assert occupancy.mean(10 * S) == pytest.approx((4 + 7) / 10, abs=1e-4)

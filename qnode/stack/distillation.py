@@ -124,7 +124,7 @@ def next_round(schedule: Schedule, rounds: Sequence[int], *, wanted: int) -> tup
     """Which two of the held pairs to distil: the positions of the kept and the sacrificed one; None: wait for more.
 
     ``recurrence`` joins the first two that have come through equally many rounds; ``pumping`` joins the one that has
-    come furthest with a fresh one (Dür and Briegel 2007, Rep. Prog. Phys. 70 1381, sections 4.3 and 4.4).
+    come furthest with a fresh one (Dür and Briegel 2007, Rep. Prog. Phys. 70 1381).
 
     Args:
         schedule: the rule.

@@ -79,7 +79,7 @@ def distil(
 
 
 def bennett(first: float, second: float) -> tuple[float, float, np.ndarray]:
-    """Bennett et al. 1996 PRL 76 722, eq. 7, for two fidelities: success, fidelity, populations by Bell index."""
+    """Bennett et al. 1996 PRL 76 722, for two fidelities: success, fidelity, populations by Bell index."""
     g, h = (1 - first) / 3, (1 - second) / 3
     success = first * second + first * h + g * second + 5 * g * h
     phi_minus = first * h + g * second
@@ -172,7 +172,7 @@ def test_bbpssw_of_any_pairs_is_that_of_werner_pairs_on_average_over_the_twirls(
 
 @pytest.mark.parametrize(("fidelity", "gate_error", "readout_error"), [(0.8, 0.02, 0.01), (0.66, 0.05, 0.03)])
 def test_bbpssw_with_noisy_gates_and_readout(fidelity: float, gate_error: float, readout_error: float) -> None:
-    """Briegel, Dür, Cirac and Zoller 1998 PRL 81 5932; Dür et al. 1999 PRA 59 169, eq. 20."""
+    """Briegel, Dür, Cirac and Zoller 1998 PRL 81 5932; Dür et al. 1999 PRA 59 169."""
     F, p2, eta = fidelity, 1 - gate_error, 1 - readout_error
     G = (1 - F) / 3
     agree, differ = eta**2 + (1 - eta) ** 2, 2 * eta * (1 - eta)
@@ -191,7 +191,7 @@ def test_bbpssw_with_noisy_gates_and_readout(fidelity: float, gate_error: float,
 
 
 def deutsch(a: Sequence[float], b: Sequence[float]) -> tuple[float, np.ndarray]:
-    """Deutsch et al. 1996 PRL 77 2818, eqs. 4 to 6, for two different pairs; populations by Bell index.
+    """Deutsch et al. 1996 PRL 77 2818, for two different pairs; populations by Bell index.
 
     The paper's order is A: Phi+, B: Psi-, C: Psi+, D: Phi-.
     """

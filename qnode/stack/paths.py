@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from qnode.config import BellDiagonal
 from qnode.stack.bell_diagonal import dejmps, swap_error, werner_parameter
 from qnode.stack.path_prediction import SECOND_PS, Prediction, Segment, predict, slots_needed
@@ -18,11 +20,14 @@ from qnode.wire.circuits import Hop
 from qnode.wire.routing import LinkAdvertisement, LinkState, PathRequirement, RoutedPath
 
 Metric = Literal["hops", "time", "fidelity"]
+NoPathCode = Literal["no_route", "no_capacity"]
 
 FORWARDING_ROLES = ("router", "automated", "switch")
 MOST_CANDIDATES = 50
 MOST_UNFAITHFUL = 10
 """So many paths of too low fidelity are tried before those of the highest are."""
+SLOTS_OF_OTHERS = 4
+"""Memory slots that a node is believed to have if circuits of lower priority give way."""
 MOST_ROUNDS = 2
 """Of distillation, at a link."""
 TOLERANCE = 1e-9
@@ -31,11 +36,12 @@ TOLERANCE = 1e-9
 class NoPath(Exception):
     """No path meets the requirement."""
 
-    def __init__(self, reason: str, *, where: str = "") -> None:
+    def __init__(self, reason: str, *, where: str = "", code: NoPathCode = "no_route") -> None:
         super().__init__(reason)
         self.reason = reason
         self.where = where
         """The link or node that falls short, if it is one."""
+        self.code: NoPathCode = code
 
 
 class _Unfaithful(NoPath):
@@ -116,6 +122,8 @@ def compute(
             raise NoPath(f"no route {route}: {name} is to be avoided", where=name)
         if name not in database:
             raise NoPath(f"no route {route}: {name} is not known", where=name)
+    if requirement.over_others:
+        database = {name: _as_if_free(state) for name, state in database.items()}
     search = _Search(database, source, destination, requirement, exclude_links, exclude_nodes)
     unfaithful: list[_Unfaithful] = []
     short: list[NoPath] = []
@@ -200,10 +208,12 @@ class _Search:
         for state, needed in zip(states, slots_needed(segments), strict=True):
             if state.free_slots < needed:
                 where = state.origin
-                raise NoPath(f"node {where} has {state.free_slots} memory slots free, {needed} needed", where=where)
+                reason = f"node {where} has {state.free_slots} memory slots free, {needed} needed"
+                raise NoPath(reason, where=where, code="no_capacity")
         for segment in segments:
             if segment.free_share <= 0.0:
-                raise NoPath(f"link {segment.link} has none of its time free", where=segment.link)
+                reason = f"link {segment.link} has none of its time free"
+                raise NoPath(reason, where=segment.link, code="no_capacity")
         prediction = predict(segments, states, asked)
         self._within(nodes, segments, prediction)
         prediction = self._improved(segments, states, prediction)
@@ -272,6 +282,7 @@ class _Search:
                     f"link {segment.link} has {segment.free_share:.3g} of its time free, "
                     f"{share:.3g} is needed for {rate:g} pairs/s",
                     where=segment.link,
+                    code="no_capacity",
                 )
         if prediction.rate_bpps < rate * (1.0 - TOLERANCE):
             slowest = min(segments, key=lambda segment: segment.free_share * segment.points[segment.point][0])
@@ -279,6 +290,7 @@ class _Search:
                 f"best path {'-'.join(nodes)} yields {prediction.rate_bpps:.3g} pairs/s, its slowest link being "
                 f"{slowest.link}; asked for {rate:g}",
                 where=slowest.link,
+                code="no_capacity",
             )
 
     def _able(self, connection: Connection) -> bool:
@@ -326,6 +338,12 @@ def _one_more_round(segment: Segment) -> bool:
         return False
     segment.rounds += 1
     return True
+
+
+def _as_if_free(state: LinkState) -> LinkState:
+    """What the node could give to a circuit that may take the place of all others."""
+    links = tuple(msgspec.structs.replace(link, free_share=1.0) for link in state.links)
+    return msgspec.structs.replace(state, free_slots=max(state.free_slots, SLOTS_OF_OTHERS), links=links)
 
 
 def _believed(advertised: LinkAdvertisement) -> tuple[tuple[float, BellDiagonal], ...]:

@@ -87,10 +87,12 @@ class Routing:
         self.adjacencies = {link.name: Adjacency(link) for link in core.configuration.links}
         self.free_slots = core.configuration.communication_slots + core.configuration.storage_slots
         self.known: dict[str, Known] = {}
+        self.changed_at = 0
+        """When the database last learnt something other than that all is as it was."""
         self._number = 0
         self._told_at: int | None = None
         self._change_pending = False
-        self._ageing = False
+        self._forgets_at: int | None = None
         self._questions = 0
         self._asked: dict[int, PathFound] = {}
 
@@ -210,7 +212,7 @@ class Routing:
         if isinstance(found, RoutedPath):
             answer = PathAnswer(question=message.question, path=found)
         else:
-            answer = PathAnswer(question=message.question, path=None, where=found.where, reason=found.reason)
+            answer = PathAnswer(question=message.question, path=None, where=found.where, reason=found.reason, code=found.code)
         self.send(sender, answer)
 
     def path_answer(self, sender: str, message: PathAnswer) -> None:
@@ -219,7 +221,7 @@ class Routing:
         if then is None:
             return
         self.core.cancel_timer(_deadline(message.question))
-        then(message.path if message.path is not None else paths.NoPath(message.reason, where=message.where))
+        then(message.path if message.path is not None else paths.NoPath(message.reason, where=message.where, code=message.code))
 
     def silent(self, peer: str) -> None:
         """The reliable channel has given up a peer: what it was told last may be lost."""
@@ -255,12 +257,14 @@ class Routing:
 
     def age_due(self) -> None:
         """Forget link states that are too old."""
-        self._ageing = False
+        self._forgets_at = None
         for origin, known in list(self.known.items()):
             if known.made_at + self._forgotten_after_ps() <= self.core.now and origin != self.name:
                 del self.known[origin]
                 self.core.record("link_state_forgotten", origin=origin, number=known.state.number)
-        self._watch_age()
+        others = [known.made_at for origin, known in self.known.items() if origin != self.name]
+        if others:
+            self._watch_age(min(others))
 
     def question_expired(self, question: int) -> None:
         """The controller has not answered in time."""
@@ -373,12 +377,13 @@ class Routing:
         self.known[state.origin] = known
         if before is None or [each.link for each in before.state.links] != [each.link for each in state.links]:
             self.core.record("link_state_changed", origin=state.origin, number=state.number)
-        self._watch_age()
+        if state.origin != self.name:
+            self._watch_age(known.made_at)
 
     def _flood(self, origin: str, *, besides: str = "") -> None:
         message = self._aged(self.known[origin])
         for remote in {each.link.remote: None for each in self.adjacencies.values() if each.up}:
-            if remote not in (besides, origin):
+            if remote != besides:
                 self.send(remote, message, housekeeping=True)
 
     def _aged(self, known: Known) -> LinkState:
@@ -388,14 +393,12 @@ class Routing:
     def _forgotten_after_ps(self) -> int:
         return FORGOTTEN_AFTER * self.network.link_state_interval_ps
 
-    def _watch_age(self) -> None:
-        """Wake when the oldest of the others' link states is to be forgotten."""
-        if self._ageing:
-            return
-        others = [known.made_at for origin, known in self.known.items() if origin != self.name]
-        if others:
-            self._ageing = True
-            self.core.set_timer(min(others) + self._forgotten_after_ps() - self.core.now, AGE, housekeeping=True)
+    def _watch_age(self, made_at: int) -> None:
+        """Wake when a link state that was made then is to be forgotten, or before."""
+        forget_at = made_at + self._forgotten_after_ps()
+        if self._forgets_at is None or forget_at < self._forgets_at:
+            self._forgets_at = forget_at
+            self.core.set_timer(forget_at - self.core.now, AGE, housekeeping=True)
 
     # Paths
 

@@ -180,6 +180,15 @@ def test_metrics_choose_differently() -> None:
     assert find(database, "a", "z", metric="hops", minimum_fidelity=0.99, distillation=False).nodes[1] == "e"
 
 
+def test_noisy_swaps_cost_fidelity() -> None:
+    links = [("a", "b"), ("b", "d"), ("a", "c"), ("c", "d")]
+    database = network(*links, nodes={"b": {"swap_depolarising_probability": 0.1}})
+    assert find(database, "a", "d", metric="hops").nodes == ("a", "b", "d")
+    found = find(database, "a", "d", metric="fidelity")
+    assert found.nodes == ("a", "c", "d")
+    assert found.cost == pytest.approx(-2 * math.log((4 * 0.98 - 1) / 3))
+
+
 def test_improbable_swaps_make_a_path_longer() -> None:
     failing = {key: {"swap_success_probability": 0.5} for key in "ce"}
     slow = {"operating_points": ((60.0, algebra.werner(0.98)),)}
@@ -270,7 +279,7 @@ def test_links_distil_if_nothing_else_suffices() -> None:
     assert found.expected_fidelity >= 0.88
     short = refusal(database, "a", "d", minimum_fidelity=0.88, distillation=False)
     assert short.reason.startswith("best path a-b-c-d reaches fidelity 0.866 after 2 swaps, asked for 0.88")
-    crowded = network(*CHAIN, b_c=poor, nodes={"b": {"free_slots": 2}})
+    crowded = network(*CHAIN, b_c=poor, nodes={"b": {"free_slots": 2}, "c": {"free_slots": 2}})
     assert "reaches fidelity" in refusal(crowded, "a", "d", minimum_fidelity=0.88).reason
 
 

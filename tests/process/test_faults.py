@@ -1,0 +1,78 @@
+"""Faults of the scenario in real runs: at their instant, the same in every run, and no failure of the testbed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from program import World
+
+SURVIVOR = """\
+from qnode.sdk import attach
+
+with attach() as session:
+    times = []
+    for _ in range(4):
+        session.sleep(1.0)
+        pair = session.request_pair("b", timeout_s=100.0)
+        session.measure(pair.qubit)
+        times.append(session.now_s)
+    session.report(first_s=times[0], second_s=times[1])
+"""
+PARTNER = """\
+from qnode.sdk import attach
+
+with attach() as session:
+    for _ in range(4):
+        session.sleep(1.0)
+        pair = session.request_pair("a", timeout_s=100.0)
+        session.measure(pair.qubit)
+"""
+DOOMED = """\
+from qnode.sdk import attach
+
+with attach() as session:
+    session.sleep(1000.0)
+    session.report(survived=1)
+"""
+
+
+def scenario(world: World, **sections: Any) -> Any:
+    programs = {"one": ("a", SURVIVOR), "two": ("b", PARTNER), "three": ("c", DOOMED)}
+    faults = [
+        {"kind": "link_down", "at_s": 1.5, "for_s": 10.0, "link": "a-b", "name": "digger"},
+        {"kind": "node_kill", "at_s": 2.0, "node": "c"},
+    ]
+    return world.scenario(programs, nodes=("a", "b", "c"), faults=faults, **sections)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_what_its_faults_took(world: World) -> None:
+    path = scenario(world)
+    report = world.run(path, "--out", "out")
+    assert report["ok"], report["expectations"]
+    assert report["results"]["one"]["first_s"] < 1.5
+    assert 11.5 < report["results"]["one"]["second_s"] < 11.6
+    assert "three" not in report["results"]
+    (doomed,) = [each["line"] for each in report["expectations"] if each["name"].startswith("three")]
+    assert doomed == "application three: ended by the fault 'node_kill c'"
+    killed = {each["name"]: each["status"] for each in report["processes"] if "fault" in each["status"]}
+    assert killed == dict.fromkeys(["node c", "application three"], "killed by SIGKILL, by the fault 'node_kill c'")
+    log = [json.loads(line) for line in (world.directory / "out" / "events.jsonl").read_text().splitlines()]
+    assert [(line["t_ps"], line["name"]) for line in log if line["kind"] in ("fault", "healed")] == [
+        (15 * 10**11, "digger"),
+        (2 * 10**12, "node_kill c"),
+        (115 * 10**11, "digger"),
+    ]
+    again = world.run(path, "--out", "again")
+    assert again["digest"] == report["digest"]
+    assert report["deterministic"]
+    world.wait_until_clean()
+
+
+@pytest.mark.slow
+def test_a_node_with_a_control_plane_starts_with_what_the_agent_has_imported(world: World) -> None:
+    report = world.run(world.scenario({}, nodes=("a", "b", "c"), network={}, stop={"at_s": 2.0}), "--out", "out")
+    assert report["ok"]
+    assert report["virtual_s"] == 2.0

@@ -71,6 +71,8 @@ class NetworkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """A node tells its links anew at least so often; what was not told anew for three intervals is forgotten."""
     refresh_interval_ps: int = 5 * 10**11
     """Circuits are kept alive so often; a reservation that was not refreshed for three intervals is freed."""
+    restore_timeout_ps: int = 10**13
+    """A circuit whose path failed is closed if no other was found for so long."""
     acknowledge_delay_ps: int = 5 * 10**9
     """How long an acknowledgement may wait for a message to ride on."""
     test_fraction: float = 0.0

@@ -1,13 +1,19 @@
 """What an application imports: ``attach`` for the blocking flavour, ``aio`` for asyncio, circuits and errors."""
 
-from qnode.sdk.blocking import Session, attach
+from qnode.sdk.blocking import Session, VirtualCircuit, attach
+from qnode.sdk.calls import CircuitOutcome
 from qnode.sdk.circuit import Circuit
 from qnode.sdk.errors import (
     BadMessage,
     BadRequest,
     Cancelled,
+    CircuitClosed,
+    Denied,
+    Inconclusive,
     LimitReached,
+    NoCapacity,
     NodeGone,
+    NoRoute,
     NoSlot,
     NotYours,
     PairDiscarded,
@@ -20,7 +26,7 @@ from qnode.sdk.errors import (
     TimedOut,
     Unsupported,
 )
-from qnode.wire.application import BellPair, Outcomes
+from qnode.wire.application import BellPair, CircuitEvent, CircuitOpened, Outcomes
 
 __all__ = [
     "BadMessage",
@@ -28,7 +34,15 @@ __all__ = [
     "BellPair",
     "Cancelled",
     "Circuit",
+    "CircuitClosed",
+    "CircuitEvent",
+    "CircuitOpened",
+    "CircuitOutcome",
+    "Denied",
+    "Inconclusive",
     "LimitReached",
+    "NoCapacity",
+    "NoRoute",
     "NoSlot",
     "NodeGone",
     "NotYours",
@@ -43,5 +57,6 @@ __all__ = [
     "Session",
     "TimedOut",
     "Unsupported",
+    "VirtualCircuit",
     "attach",
 ]

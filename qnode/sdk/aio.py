@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from qnode.sdk import calls
 from qnode.sdk.calls import PICOSECONDS, Call, T
+from qnode.sdk.circuit import QubitLike
 from qnode.sdk.connection import ATTACH_DEADLINE_S, LINGER_MS, Connection, error_of
 from qnode.sdk.errors import NodeGone, QloomError, RunEnded
 from qnode.wire import application
@@ -158,12 +159,24 @@ class AsyncSession:
     cancel_request = _awaitable(calls.cancel_request)
     teleport = _awaitable(calls.teleport)
     receive_teleported = _awaitable(calls.receive_teleported)
+    next_circuit_pair = _awaitable(calls.next_circuit_pair)
+    next_circuit_outcome = _awaitable(calls.next_circuit_outcome)
+    next_circuit_event = _awaitable(calls.next_circuit_event)
+    close_circuit = _awaitable(calls.close_circuit)
     send_qubit = _awaitable(calls.send_qubit)
     receive_qubit = _awaitable(calls.receive_qubit)
     send = _awaitable(calls.send)
     receive = _awaitable(calls.receive)
     sleep = _awaitable(calls.sleep)
     report = _awaitable(calls.report)
+
+    @functools.wraps(calls.open_circuit)
+    async def open_circuit(self, *arguments: Any, **named: Any) -> AsyncVirtualCircuit:
+        return AsyncVirtualCircuit(self, await self._do(calls.open_circuit(*arguments, **named)))
+
+    @functools.wraps(calls.accept_circuit)
+    async def accept_circuit(self, *arguments: Any, **named: Any) -> AsyncVirtualCircuit:
+        return AsyncVirtualCircuit(self, await self._do(calls.accept_circuit(*arguments, **named)))
 
     async def request_pairs(
         self,
@@ -234,3 +247,79 @@ class AsyncSession:
         for _, future in waiting.values():
             if not future.done():
                 future.set_exception(error)
+
+
+class AsyncVirtualCircuit:
+    """One end of a quantum virtual circuit."""
+
+    def __init__(self, session: AsyncSession, opened: application.CircuitOpened) -> None:
+        self._session = session
+        self.opened = opened
+
+    @property
+    def name(self) -> str:
+        """The same at both ends."""
+        return self.opened.circuit
+
+    @property
+    def remote(self) -> str:
+        """The node at the other end."""
+        return self.opened.remote
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The nodes from the head to the tail, when it was opened."""
+        return self.opened.path
+
+    async def next_pair(self, *, timeout_s: float | None = None) -> BellPair:
+        """The next pair; both ends get it.
+
+        Raises:
+            CircuitClosed: there will be none.
+            TimedOut: none came in time.
+        """
+        return await self._session.next_circuit_pair(self.name, timeout_s=timeout_s)
+
+    async def pairs(self, number: int) -> AsyncIterator[BellPair]:
+        """``number`` pairs, one by one; the network goes on while the application uses the last."""
+        for _ in range(number):
+            yield await self.next_pair()
+
+    async def next_outcome(self, *, timeout_s: float | None = None) -> calls.CircuitOutcome:
+        """Of a circuit of kind M: what this end read of the next pair."""
+        return await self._session.next_circuit_outcome(self.name, timeout_s=timeout_s)
+
+    async def outcomes(self, number: int) -> AsyncIterator[calls.CircuitOutcome]:
+        """``number`` outcomes, one by one."""
+        for _ in range(number):
+            yield await self.next_outcome()
+
+    async def next_event(self, *, timeout_s: float | None = None) -> application.CircuitEvent:
+        """The next event: ``rerouted``, ``down``, ``preempted``, ``degraded`` or ``closed``, and why."""
+        return await self._session.next_circuit_event(self.name, timeout_s=timeout_s)
+
+    async def teleport(self, qubit: QubitLike, *, timeout_s: float | None = None) -> None:
+        """Send a qubit's state to the other end, which calls ``receive_qubit``.
+
+        The qubit is measured only after a pair has been confirmed at both ends; if none comes, it stays as it is.
+        """
+        pair = await self.next_pair(timeout_s=timeout_s)
+        await self._session.teleport(qubit, pair)
+
+    async def receive_qubit(self, *, timeout_s: float | None = None) -> str:
+        """The qubit whose state the other end teleports next."""
+        pair = await self.next_pair(timeout_s=timeout_s)
+        return await self._session.receive_teleported(pair, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Free all that the circuit has reserved; pairs in hand stay. Closing twice is no error."""
+        await self._session.close_circuit(self.name)
+
+    async def __aenter__(self) -> AsyncVirtualCircuit:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, (NodeGone, RunEnded)):
+            await self.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 from qnode.sdk import calls
 from qnode.sdk.calls import PICOSECONDS, Call, T
+from qnode.sdk.circuit import QubitLike
 from qnode.sdk.connection import ATTACH_DEADLINE_S, Connection, error_of
 from qnode.sdk.errors import NodeGone, RunEnded
 from qnode.wire import application
@@ -92,12 +93,24 @@ class Session:
     cancel_request = _blocking(calls.cancel_request)
     teleport = _blocking(calls.teleport)
     receive_teleported = _blocking(calls.receive_teleported)
+    next_circuit_pair = _blocking(calls.next_circuit_pair)
+    next_circuit_outcome = _blocking(calls.next_circuit_outcome)
+    next_circuit_event = _blocking(calls.next_circuit_event)
+    close_circuit = _blocking(calls.close_circuit)
     send_qubit = _blocking(calls.send_qubit)
     receive_qubit = _blocking(calls.receive_qubit)
     send = _blocking(calls.send)
     receive = _blocking(calls.receive)
     sleep = _blocking(calls.sleep)
     report = _blocking(calls.report)
+
+    @functools.wraps(calls.open_circuit)
+    def open_circuit(self, *arguments: Any, **named: Any) -> VirtualCircuit:
+        return VirtualCircuit(self, self._do(calls.open_circuit(*arguments, **named)))
+
+    @functools.wraps(calls.accept_circuit)
+    def accept_circuit(self, *arguments: Any, **named: Any) -> VirtualCircuit:
+        return VirtualCircuit(self, self._do(calls.accept_circuit(*arguments, **named)))
 
     def request_pairs(
         self,
@@ -158,3 +171,79 @@ class Session:
                 self._connection.close(linger_ms=0)
             raise error_of(answer)
         return call.meaning(answer)
+
+
+class VirtualCircuit:
+    """One end of a quantum virtual circuit."""
+
+    def __init__(self, session: Session, opened: application.CircuitOpened) -> None:
+        self._session = session
+        self.opened = opened
+
+    @property
+    def name(self) -> str:
+        """The same at both ends."""
+        return self.opened.circuit
+
+    @property
+    def remote(self) -> str:
+        """The node at the other end."""
+        return self.opened.remote
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The nodes from the head to the tail, when it was opened."""
+        return self.opened.path
+
+    def next_pair(self, *, timeout_s: float | None = None) -> BellPair:
+        """The next pair; both ends get it.
+
+        Raises:
+            CircuitClosed: there will be none.
+            TimedOut: none came in time.
+        """
+        return self._session.next_circuit_pair(self.name, timeout_s=timeout_s)
+
+    def pairs(self, number: int) -> Iterator[BellPair]:
+        """``number`` pairs, one by one; the network goes on while the application uses the last."""
+        for _ in range(number):
+            yield self.next_pair()
+
+    def next_outcome(self, *, timeout_s: float | None = None) -> calls.CircuitOutcome:
+        """Of a circuit of kind M: what this end read of the next pair."""
+        return self._session.next_circuit_outcome(self.name, timeout_s=timeout_s)
+
+    def outcomes(self, number: int) -> Iterator[calls.CircuitOutcome]:
+        """``number`` outcomes, one by one."""
+        for _ in range(number):
+            yield self.next_outcome()
+
+    def next_event(self, *, timeout_s: float | None = None) -> application.CircuitEvent:
+        """The next event: ``rerouted``, ``down``, ``preempted``, ``degraded`` or ``closed``, and why."""
+        return self._session.next_circuit_event(self.name, timeout_s=timeout_s)
+
+    def teleport(self, qubit: QubitLike, *, timeout_s: float | None = None) -> None:
+        """Send a qubit's state to the other end, which calls ``receive_qubit``.
+
+        The qubit is measured only after a pair has been confirmed at both ends; if none comes, it stays as it is.
+        """
+        pair = self.next_pair(timeout_s=timeout_s)
+        self._session.teleport(qubit, pair)
+
+    def receive_qubit(self, *, timeout_s: float | None = None) -> str:
+        """The qubit whose state the other end teleports next."""
+        pair = self.next_pair(timeout_s=timeout_s)
+        return self._session.receive_teleported(pair, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Free all that the circuit has reserved; pairs in hand stay. Closing twice is no error."""
+        self._session.close_circuit(self.name)
+
+    def __enter__(self) -> VirtualCircuit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, (NodeGone, RunEnded)):
+            self.close()

@@ -127,6 +127,10 @@ def discard(qubit: QubitLike) -> Call[None]:
     return Call(_steps(Discard(qubit=name_of(qubit))), _nothing)
 
 
+def _itself(answer: Any) -> Any:
+    return answer
+
+
 def _pair(answer: Any) -> BellPair:
     pair: BellPair = answer.pair
     return pair
@@ -219,6 +223,88 @@ def next_pair(request: int) -> Call[BellPair]:
 def cancel_request(request: int) -> Call[None]:
     """Stop generating for an open request."""
     return Call(application.CancelRequest(call=0, request=request), _nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOutcome:
+    """A pair of a circuit of kind M, as this end measured it."""
+
+    number: int
+    """The same at both ends."""
+    axis: Axis
+    bit: int
+    """As if the pair had been Phi+: along equal axes the two ends' bits agree for X and Z and differ for Y."""
+
+
+def open_circuit(
+    remote: str,
+    *,
+    min_fidelity: float = 0.0,
+    rate_bpps: float = 1.0,
+    kind: application.RequestKind = "K",
+    purpose: str = "",
+    priority: int = 0,
+    timeout_s: float | None = None,
+    slots: int = 2,
+    swapping: application.Swapping = "asap",
+    cutoff_s: float | None = None,
+    axes: Sequence[Axis] = (),
+    as_heralded: bool = False,
+    distillation: bool = True,
+    end_distillation_rounds: int = 0,
+    test_fraction: float = 0.0,
+) -> Call[application.CircuitOpened]:
+    """A virtual circuit to any end node: ``rate_bpps`` Bell pairs a second of at least ``min_fidelity``."""
+    request = application.OpenCircuit(
+        call=0,
+        remote=remote,
+        minimum_fidelity=min_fidelity,
+        rate_bpps=rate_bpps,
+        kind=kind,
+        purpose=purpose,
+        priority=priority,
+        timeout_ps=_ps(timeout_s),
+        slots=slots,
+        swapping=swapping,
+        cutoff_ps=_ps(cutoff_s),
+        axes=tuple(axes),
+        as_heralded=as_heralded,
+        distillation=distillation,
+        end_distillation_rounds=end_distillation_rounds,
+        test_fraction=test_fraction,
+    )
+    return Call(request, _itself)
+
+
+def accept_circuit(
+    remote: str = "", *, purpose: str = "", axes: Sequence[Axis] = (), timeout_s: float | None = None
+) -> Call[application.CircuitOpened]:
+    """Wait for a circuit that ``remote`` (default: any node) opens to here for ``purpose``."""
+    request = application.AcceptCircuit(
+        call=0, remote=remote, purpose=purpose, axes=tuple(axes), timeout_ps=_ps(timeout_s)
+    )
+    return Call(request, _itself)
+
+
+def next_circuit_pair(circuit: str, *, timeout_s: float | None = None) -> Call[BellPair]:
+    """The next pair of a circuit of kind K."""
+    return Call(application.NextCircuitPair(call=0, circuit=circuit, timeout_ps=_ps(timeout_s)), _pair)
+
+
+def next_circuit_outcome(circuit: str, *, timeout_s: float | None = None) -> Call[CircuitOutcome]:
+    """The next pair of a circuit of kind M."""
+    request = application.NextCircuitPair(call=0, circuit=circuit, timeout_ps=_ps(timeout_s))
+    return Call(request, lambda answer: CircuitOutcome(int(answer.number), answer.axis, int(answer.bit)))
+
+
+def next_circuit_event(circuit: str, *, timeout_s: float | None = None) -> Call[application.CircuitEvent]:
+    """The next thing that happens to a circuit."""
+    return Call(application.NextCircuitEvent(call=0, circuit=circuit, timeout_ps=_ps(timeout_s)), _itself)
+
+
+def close_circuit(circuit: str) -> Call[None]:
+    """Free all that a circuit has reserved."""
+    return Call(application.CloseCircuit(call=0, circuit=circuit), _nothing)
 
 
 def teleport(qubit: QubitLike, pair: BellPair) -> Call[tuple[int, int]]:

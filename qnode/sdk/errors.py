@@ -93,6 +93,36 @@ class LimitReached(RequestFailed):
     code = "limit"
 
 
+class NoRoute(RequestFailed):
+    """No path of the network can meet the request."""
+
+    code = "no_route"
+
+
+class NoCapacity(RequestFailed):
+    """A link or node on the way has too little left."""
+
+    code = "no_capacity"
+
+
+class Denied(RequestFailed):
+    """The other end does not want the circuit."""
+
+    code = "denied"
+
+
+class Inconclusive(RequestFailed):
+    """A Bell measurement that does not always succeed did not; both qubits are gone."""
+
+    code = "inconclusive"
+
+
+class CircuitClosed(RequestFailed):
+    """The circuit has ended."""
+
+    code = "closed"
+
+
 class RunEnded(RequestFailed):
     """The run is over."""
 

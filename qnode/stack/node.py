@@ -9,16 +9,33 @@ from typing import Any
 from qnode.config import NetworkConfiguration, NodeConfiguration
 from qnode.stack import local_operations
 from qnode.stack.channel import Channel
+from qnode.stack.circuits.service import Circuits
 from qnode.stack.core import Core, RequestRefused, Session
-from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, TimerFired
+from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, Started, TimerFired
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import Memory
 from qnode.stack.messages import Mailbox
 from qnode.stack.pair_requests import PairRequests
+from qnode.stack.routing import Routing
 from qnode.stack.teleportation import Teleportation
 from qnode.stack.transmission import Transmission
 from qnode.wire import application
-from qnode.wire.circuits import LinkReady, LinkWaits
+from qnode.wire.circuits import (
+    DistilPairs,
+    LinkReady,
+    LinkWaits,
+    PairComplete,
+    PairDied,
+    PairDistilled,
+    PairKept,
+    Path,
+    PathRefused,
+    Refresh,
+    Reserved,
+    SegmentGrew,
+    SwapOutcome,
+    Teardown,
+)
 from qnode.wire.codec import WireError
 from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused
 from qnode.wire.peer import (
@@ -31,7 +48,7 @@ from qnode.wire.peer import (
     TeleportOutcome,
 )
 from qnode.wire.peer import peer as peer_codec
-from qnode.wire.routing import Hello
+from qnode.wire.routing import Hello, LinkState, PathAnswer, PathQuestion
 from qnode.wire.version import VERSION
 
 LONGEST_TIME_PS = 10**18
@@ -51,9 +68,16 @@ class Node:
         memory = Memory(configuration.name, configuration.communication_slots, configuration.storage_slots)
         self.core = Core(configuration, memory)
         network = configuration.network or NetworkConfiguration()
-        self.channel = Channel(self.core, network.acknowledge_delay_ps, self._told, self._lost_peer)
+        self.channel = Channel(self.core, network.acknowledge_delay_ps, self._from_channel, self._lost_peer)
         self.link_layer = LinkLayer(self.core, self.channel.send)
         self.pair_requests = PairRequests(self.core, self.link_layer)
+        self.routing = Routing(
+            self.core,
+            self.channel.send,
+            link_lost=lambda link, reason: self.circuits.signalling.link_lost(link, reason),
+            link_found=lambda link: None,
+        )
+        self.circuits = Circuits(self.core, self.routing, self.link_layer, self.channel)
         self.mailbox = Mailbox(self.core)
         self.teleportation = Teleportation(self.core)
         self.transmission = Transmission(self.core, self.link_layer)
@@ -62,6 +86,11 @@ class Node:
             application.RequestPairs: self.pair_requests.ask,
             application.NextPair: lambda session, r: self.pair_requests.next_pair(session, r.call, r.request),
             application.CancelRequest: self._cancel_request,
+            application.OpenCircuit: self.circuits.open,
+            application.AcceptCircuit: self.circuits.accept,
+            application.NextCircuitPair: self.circuits.next_pair,
+            application.NextCircuitEvent: self.circuits.next_event,
+            application.CloseCircuit: self.circuits.close,
             application.Teleport: self.teleportation.teleport,
             application.ReceiveTeleported: self.teleportation.receive,
             application.TransmitQubit: self.transmission.transmit,
@@ -75,6 +104,26 @@ class Node:
         self._heralded: dict[str, str] = {}
         """The last pair that was heralded on each link."""
         self._early: dict[str, list[tuple[str, TeleportOutcome | PairDiscarded | PreparedRemotely]]] = {}
+        signalling = self.circuits.signalling
+        self._told: dict[type, Callable[[str, Any], None]] = {
+            LinkWaits: self.link_layer.told,
+            LinkReady: self.link_layer.told,
+            LinkState: self.routing.link_state,
+            PathQuestion: self.routing.path_question,
+            PathAnswer: self.routing.path_answer,
+            Path: signalling.path,
+            Reserved: signalling.reserved,
+            PathRefused: signalling.refused,
+            Teardown: signalling.teardown,
+            Refresh: signalling.refresh,
+            SegmentGrew: signalling.of_pair,
+            PairDied: signalling.of_pair,
+            DistilPairs: signalling.of_pair,
+            PairDistilled: signalling.of_pair,
+            SwapOutcome: lambda _, message: self.circuits.swapped(message),
+            PairComplete: self.circuits.complete,
+            PairKept: self.circuits.kept,
+        }
         self._timers: dict[str, Callable[[str, int], None]] = {
             "pairs": lambda session, call: self.pair_requests.timed_out(int(session), call),
             "cutoff": lambda qubit, _: self._cutoff(qubit),
@@ -84,6 +133,20 @@ class Node:
             "sleep": lambda session, call: self.core.done(int(session), call),
             "acknowledge": lambda peer, _: self.channel.owed(peer),
             "retransmit": lambda peer, _: self.channel.silent(peer),
+            "hello": lambda _, __: self.routing.hello_due(),
+            "hello_lost": lambda link, _: self.routing.neighbour_quiet(link),
+            "link_state": lambda _, __: self.routing.link_state_due(),
+            "age": lambda _, __: self.routing.age_due(),
+            "path_question": lambda _, question: self.routing.question_expired(question),
+            "circuit_refresh": signalling.refresh_due,
+            "circuit_silent": signalling.unrefreshed,
+            "circuit_open": lambda circuit, _: self.circuits.open_timed_out(circuit),
+            "circuit_accept": lambda session, call: self.circuits.accept_timed_out(int(session), call),
+            "circuit_pair": self.circuits.pair_timed_out,
+            "circuit_event": self.circuits.event_timed_out,
+            "circuit_route": lambda circuit, _: self.circuits.route_again(circuit),
+            "circuit_abandoned": lambda circuit, _: self.circuits.abandoned(circuit),
+            "pair_cutoff": lambda pair, _: signalling.pair_expired(pair),
         }
 
     def handle(self, now: int, event: Event) -> list[Action]:
@@ -112,6 +175,8 @@ class Node:
             self.transmission.arrived(event)
         elif isinstance(event, Lost):
             self.transmission.lost(event)
+        elif isinstance(event, Started) and self.configuration.network is not None:
+            self.routing.start()
         self.transmission.place()
         self.link_layer.pump()
         return core.actions
@@ -203,6 +268,7 @@ class Node:
         if session is None:
             return
         self.pair_requests.forget(number)
+        self.circuits.forget(number)
         self.mailbox.forget(number)
         self.teleportation.forget(number)
         self.transmission.forget(number)
@@ -228,17 +294,21 @@ class Node:
         elif isinstance(message, Acknowledged):
             self.channel.acknowledged(event.sender, message)
         elif isinstance(message, Hello):
-            pass
+            if self.configuration.network is not None:
+                self.routing.hello(event.sender, message)
         else:
             self._of_pair(event.sender, message)
 
-    def _told(self, sender: str, message: NetworkMessage) -> None:
+    def _from_channel(self, sender: str, message: NetworkMessage) -> None:
         """A message of the channel, in its turn."""
-        if isinstance(message, LinkWaits | LinkReady):
-            self.link_layer.told(sender, message)
+        self._told[type(message)](sender, message)
 
     def _lost_peer(self, peer: str) -> None:
         """A peer did not acknowledge what it was told."""
+        if self.configuration.network is not None:
+            self.routing.silent(peer)
+            self.circuits.signalling.silent(peer)
+            self.circuits.silent(peer)
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""
@@ -286,6 +356,7 @@ class Node:
     def waits(self) -> tuple[str, ...]:
         """What the attached applications wait for, a line each."""
         lines = []
+        circuits = self.circuits.waits()
         for session in self.core.sessions.values():
             for request in self.pair_requests.requests.values():
                 if request.session == session.number:
@@ -293,6 +364,7 @@ class Node:
                         f"{session.application} waits for {request.to_deliver} of {request.asked.number} "
                         f"pairs with {request.link.remote}"
                     )
+            lines += [f"{session.application} waits for {what}" for what in circuits.get(session.number, ())]
             for (sender, tag), queue in self.mailbox.waiting.items():
                 if any(receiving.session == session.number for receiving in queue):
                     lines.append(f"{session.application} waits for a message from {sender} under tag {tag!r}")

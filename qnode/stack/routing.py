@@ -212,7 +212,9 @@ class Routing:
         if isinstance(found, RoutedPath):
             answer = PathAnswer(question=message.question, path=found)
         else:
-            answer = PathAnswer(question=message.question, path=None, where=found.where, reason=found.reason, code=found.code)
+            answer = PathAnswer(
+                question=message.question, path=None, where=found.where, reason=found.reason, code=found.code
+            )
         self.send(sender, answer)
 
     def path_answer(self, sender: str, message: PathAnswer) -> None:
@@ -221,7 +223,11 @@ class Routing:
         if then is None:
             return
         self.core.cancel_timer(_deadline(message.question))
-        then(message.path if message.path is not None else paths.NoPath(message.reason, where=message.where, code=message.code))
+        then(
+            message.path
+            if message.path is not None
+            else paths.NoPath(message.reason, where=message.where, code=message.code)
+        )
 
     def silent(self, peer: str) -> None:
         """The reliable channel has given up a peer: what it was told last may be lost."""
@@ -376,6 +382,7 @@ class Routing:
         before = self.known.get(state.origin)
         self.known[state.origin] = known
         if before is None or [each.link for each in before.state.links] != [each.link for each in state.links]:
+            self.changed_at = self.core.now
             self.core.record("link_state_changed", origin=state.origin, number=state.number)
         if state.origin != self.name:
             self._watch_age(known.made_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from qnode.wire.application import RequestKind
@@ -64,6 +66,8 @@ class PathRequirement(msgspec.Struct, frozen=True, kw_only=True):
     """The longest that a pair may wait in a memory."""
     distillation: bool = True
     """Whether links may distil."""
+    over_others: bool = False
+    """Whether to count as free what circuits have reserved: those of lower priority would give way."""
 
 
 class RoutedPath(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,7 @@ class PathAnswer(Message, frozen=True, kw_only=True, tag="path_answer"):
     where: str = ""
     """Without a path: the link or node that falls short, if it is one."""
     reason: str = ""
+    code: Literal["no_route", "no_capacity"] = "no_route"
 
 
 RoutingMessage = LinkState | PathQuestion | PathAnswer

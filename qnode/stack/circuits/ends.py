@@ -185,6 +185,8 @@ class Head:
     """Gives each pair of the circuit its number, through all its paths."""
     committed: dict[int, Finished]
     """Told to the tail, which has not answered; they outlive this path of the circuit."""
+    tested: Callable[[], None]
+    """A sacrificed pair is known at both ends."""
     chains: dict[str, Chain] = field(default_factory=dict)
     """By the head's pair."""
     reaching: dict[str, Chain] = field(default_factory=dict)
@@ -295,7 +297,7 @@ class Head:
 
             def measured(bit: int) -> None:
                 finished.bit = bit ^ flips(axis, finished.frame)
-                self._judge_test(finished)
+                self.judge_test(finished)
 
             self._tell(chain, finished, axis)
             measure(core, held, axis, measured)
@@ -334,15 +336,12 @@ class Head:
             ),
         )
 
-    def _judge_test(self, finished: Finished) -> None:
+    def judge_test(self, finished: Finished) -> None:
         """A sacrificed pair, once both bits are known."""
         if finished.axis is not None and finished.bit is not None and finished.other_qubit:
             self.committed.pop(finished.number, None)
             self.estimate.add(str(finished.axis), finished.bit ^ int(finished.other_qubit))
-
-    def kept(self, message: PairKept) -> None:
-        """The tail's answer."""
-        settle_kept(self.installed.core, self.committed, message, self.deliver, self._judge_test)
+            self.tested()
 
     def died(self, pair_id: str, reason: str) -> None:
         """One of the head's pairs is worth nothing."""

@@ -78,6 +78,7 @@ def network_configuration(scenario: Scenario) -> NetworkConfiguration | None:
         hello_lost=network.hello_lost,
         link_state_interval_ps=round(network.link_state_interval_s * PICOSECONDS),
         refresh_interval_ps=round(network.refresh_interval_s * PICOSECONDS),
+        restore_timeout_ps=round(network.restore_timeout_s * PICOSECONDS),
         acknowledge_delay_ps=round(network.acknowledge_delay_s * PICOSECONDS),
         test_fraction=network.test_fraction,
     )

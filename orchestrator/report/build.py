@@ -13,6 +13,7 @@ import numpy as np
 from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.heralding import LinkModel, link_model
+from orchestrator.report import circuits
 from orchestrator.scenario import Expectation, Link, Scenario
 from orchestrator.testbed import RunOutcome, last_lines
 
@@ -42,6 +43,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
     heralds = {name: _Heralds() for name in scenario.links}
     results: dict[str, dict[str, Any]] = {}
     messages = 0
+    network = circuits.NetworkStory()
     with event_log.open("rb") as lines:
         for text in lines:
             line = msgspec.json.decode(text)
@@ -57,6 +59,8 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
                         for name, value in line["values"].items()
                     }
                 )
+            else:
+                network.add(line)
     finished = outcome.finished
     virtual_s = finished.now_ps / PICOSECONDS
     models = {name: link_model(link) for name, link in scenario.links.items()}
@@ -72,6 +76,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
         "from_outside": list(finished.outside),
         "events": finished.log_lines,
         "messages": messages,
+        "housekeeping_messages": finished.housekeeping_messages,
         "links": {
             name: _link(models[name], heralds[name], finished.mean_states.get(name), virtual_s)
             for name in scenario.links
@@ -81,6 +86,14 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
             for name in scenario.links
             if name in finished.mean_states
         },
+        **network.summary(finished),
+        "nodes": circuits.memory(
+            finished,
+            {
+                name: {"communication": node.hardware.communication.slots, "storage": node.hardware.storage.slots}
+                for name, node in scenario.nodes.items()
+            },
+        ),
         "results": results,
         "lateness": msgspec.structs.asdict(finished.lateness),
         "processes": [
@@ -116,6 +129,7 @@ def _link(model: LinkModel, heralds: _Heralds, oracle: Any, virtual_s: float) ->
         rate_hz = pairs / (attempts * cycle_s)
         relative_error = math.sqrt(1.0 - model.success_probability) / math.sqrt(pairs)
         link["rate_hz"] = estimate(rate_hz, rate_hz * relative_error)
+        link["load"] = sum(heralds.waiting_s) / virtual_s if virtual_s else 0.0
         link["delivered_rate_hz"] = pairs / virtual_s if virtual_s else 0.0
         waiting_s = sorted(heralds.waiting_s)
         link["waiting_s"] = {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+MOST_LINKS_IN_FULL = 4
+"""More than that are one table of a line each."""
 
 
 def _number(value: Any) -> str:
@@ -40,6 +44,76 @@ def _link(name: str, link: dict[str, Any]) -> Table:
     return table
 
 
+def _links(links: dict[str, dict[str, Any]]) -> Table:
+    """Many links: a line each, of those that were used."""
+    table = Table("link", "pairs", "pairs/s", "busy", "F at herald", "F at use", title="Links", title_justify="left")
+    for name, link in links.items():
+        if link["pairs"]:
+            use = f"{link['oracle_fidelity_at_use']:.4f}" if "oracle_fidelity_at_use" in link else ""
+            rate, herald = f"{link['delivered_rate_hz']:.4g}", f"{link['expected_fidelity_at_herald']:.4f}"
+            table.add_row(name, str(link["pairs"]), rate, f"{link['load']:.0%}", herald, use)
+    table.caption = f"{sum(not link['pairs'] for link in links.values())} of {len(links)} links made no pair"
+    return table
+
+
+def _circuits(circuits: dict[str, dict[str, Any]]) -> list[RenderableType]:
+    """What was asked for beside what was given; then whatever went wrong, in words."""
+    table = Table(title="Circuits: asked > promised > given (the network's own estimate)", title_justify="left")
+    for heading in ("circuit", "status", "fidelity", "pairs/s", "pairs", "wait p50 / p99", "swaps", "discards", "path"):
+        table.add_column(heading, no_wrap=heading in ("circuit", "status"), overflow="fold")
+    stories: list[RenderableType] = []
+    for name, each in circuits.items():
+        if "path" not in each:
+            fidelity, rate = f"{each['asked_fidelity']:.3g}", f"{each['asked_rate_bpps']:.4g}"
+            table.add_row(name, each["status"], fidelity, rate, "", "", "", "", f"{each['head']} - {each['tail']}")
+        else:
+            given = f"{each['oracle_fidelity']:.4f}" if "oracle_fidelity" in each else "?"
+            estimate = f" ({_number(each['estimated_fidelity'])})" if "estimated_fidelity" in each else ""
+            waiting = each.get("waiting_s")
+            table.add_row(
+                name,
+                each["status"],
+                f"{each['asked_fidelity']:.3g} > {each['expected_fidelity']:.4f} > {given}{estimate}",
+                f"{each['asked_rate_bpps']:.4g} > {each['expected_rate_bpps']:.4g} > "
+                + (f"{each['rate_bpps']['value']:.4g}" if "rate_bpps" in each else "?"),
+                str(each["delivered"]),
+                f"{_seconds(waiting['p50'])} / {_seconds(waiting['p99'])}" if waiting else "",
+                str(each["swaps"]),
+                str(sum(each["discards"].values())),
+                " ".join(each["path"]),
+            )
+        stories += [Text(line) for line in _story(name, each)]
+    return [table, *stories]
+
+
+def _story(name: str, circuit: dict[str, Any]) -> Iterator[str]:
+    """What went wrong with a circuit, a line each."""
+    if "refused" in circuit and circuit["status"] == "refused":
+        refused = circuit["refused"]
+        where = f" at {refused['where']}" if refused["where"] else ""
+        yield f"{name} refused{where} ({refused['code']}): {refused['reason']}"
+    for down in circuit.get("downs", ()):
+        yield f"{name} down at {_seconds(down['at_s'])} for {_seconds(down['for_s'])}: {down['reason']}"
+    if circuit.get("discards"):
+        yield f"{name} discards: " + ", ".join(f"{count} {reason}" for reason, count in circuit["discards"].items())
+    if circuit.get("mismatched_pairs"):
+        yield f"{name}: {circuit['mismatched_pairs']} pairs whose ends were not entangled with each other alone"
+    if circuit.get("delivered_at_one_end_only"):
+        yield f"{name}: {circuit['delivered_at_one_end_only']} pairs were given to one end only"
+
+
+def _memory(nodes: dict[str, dict[str, dict[str, Any]]]) -> Table:
+    """Occupied slots of the nodes that held anything."""
+    table = Table("node", "communication", "storage", title="Occupied slots: mean, peak of all", title_justify="left")
+    for name, roles in nodes.items():
+        if any(use["peak"] for use in roles.values()):
+            cells = [roles.get(role) for role in ("communication", "storage")]
+            table.add_row(
+                name, *(f"{use['mean']:.2f}, {use['peak']} of {use['slots']}" if use else "" for use in cells)
+            )
+    return table
+
+
 def rendered(report: dict[str, Any]) -> RenderableType:
     """The whole report as tables and lines."""
     parts: list[RenderableType] = [
@@ -48,9 +122,18 @@ def rendered(report: dict[str, Any]) -> RenderableType:
             f"virtual time in {_seconds(report['wall_s'])} of wall time; {report['ended_because']}"
         )
     ]
-    if report["links"]:
-        for name, link in report["links"].items():
-            parts.append(_link(name, link))
+    if len(report["links"]) > MOST_LINKS_IN_FULL:
+        parts.append(_links(report["links"]))
+    else:
+        parts += [_link(name, link) for name, link in report["links"].items()]
+    if report["circuits"]:
+        parts += _circuits(report["circuits"])
+        parts.append(_memory(report["nodes"]))
+    for fault in report["faults"]:
+        what = "is healed" if fault["kind"] == "healed" else fault["fault"].replace("_", " ")
+        parts.append(Text(f"at {_seconds(fault['at_s'])}: {fault['name']} ({what})", style="yellow"))
+    for each in report["routing"]["convergence"]:
+        parts.append(Text(f"routes last changed {_seconds(each['for_s'])} after {each['after']}"))
     if report["results"]:
         results = Table("application", "result", "value", title="What the applications report", title_justify="left")
         for application, values in report["results"].items():

@@ -301,7 +301,8 @@ class Circuits:
             endpoint.refusals += 0 if endpoint.was_open or unsettled else 1
             if not unsettled:
                 endpoint.avoided.clear()
-            self.core.set_timer(network.hello_interval_ps, ("circuit_route", endpoint.circuit, 0))
+            delay_ps = network.hello_interval_ps // (20 if unsettled else 1)
+            self.core.set_timer(delay_ps, ("circuit_route", endpoint.circuit, 0))
         else:
             self._refuse(endpoint, found.code, found.where, found.reason)
 

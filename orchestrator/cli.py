@@ -364,6 +364,23 @@ def timeline(run_directory: Path, *, pair_id: str | None, out: Path | None) -> N
     click.echo(target)
 
 
+@main.command(name="map")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="An .svg, .png or .pdf file; by default map.svg.")
+def draw_map(source: Path, *, out: Path | None) -> None:
+    """Draw a network: a run's, with the load of its links and its circuits, or a scenario's (extra `plot`)."""
+    from orchestrator.report import map as picture
+
+    target = out or (source if source.is_dir() else Path()) / "map.svg"
+    try:
+        picture.draw(*picture.read(source), target)
+    except ImportError:
+        _fail(BAD_INPUT, "pictures need matplotlib: pip install 'qloom[plot]'")
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        _fail(BAD_INPUT, f"no map of {source}: {error}")
+    click.echo(target)
+
+
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""

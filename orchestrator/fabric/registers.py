@@ -256,6 +256,8 @@ class Registers:
     def reduced(self, qubits: Sequence[str]) -> Array:
         """Density matrix (2^k, 2^k) of these qubits in this order, a copy; separate registers are multiplied."""
         wanted = tuple(qubits)
+        if wanted and (whole := self._find(wanted[0])).qubits == list(wanted) and not whole.ket:
+            return whole.array.copy()
         if not wanted or len(set(wanted)) != len(wanted):
             raise QubitExists(f"expected different qubits, got {wanted}")
         registers: dict[int, _Register] = {id(found): found for found in map(self._find, wanted)}

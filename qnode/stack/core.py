@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from qnode.config import NodeConfiguration
 from qnode.stack.events import Action, Answer, CancelTimer, Operate, Record, SendTo, SetTimer, TimerKey
 from qnode.stack.memory import Cause, HeldQubit, Memory, SlotState
 from qnode.wire import application, fabric
+from qnode.wire.application import Answer as AnswerMessage
 from qnode.wire.peer import PairDiscarded, PeerMessage
 from qnode.wire.quantum import Discard
 
@@ -40,6 +42,8 @@ class Session:
     application: str
     attach_call: int
     open_calls: set[int] = field(default_factory=set)
+    answered: Callable[[AnswerMessage], None] | None = None
+    """Where answers go that are for a program of the node itself."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,10 @@ class Core:
         if attached is not None:
             if message.call is not None:
                 attached.open_calls.discard(message.call)
-            self.actions.append(Answer(session, message))
+            if attached.answered is not None:
+                attached.answered(message)
+            else:
+                self.actions.append(Answer(session, message))
 
     def fail(self, session: int, call: int | None, code: application.FailureCode, reason: str) -> None:
         """Answer a call with a failure."""

@@ -12,10 +12,12 @@ from qnode.stack.channel import Channel
 from qnode.stack.circuits.service import Circuits
 from qnode.stack.core import Core, RequestRefused, Session
 from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, Started, TimerFired
+from qnode.stack.groups import Groups
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import Memory
 from qnode.stack.messages import Mailbox
 from qnode.stack.pair_requests import PairRequests
+from qnode.stack.programs import Programs
 from qnode.stack.routing import Routing
 from qnode.stack.teleportation import Teleportation
 from qnode.stack.transmission import Transmission
@@ -38,6 +40,7 @@ from qnode.wire.circuits import (
 )
 from qnode.wire.codec import WireError
 from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused
+from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, GroupOutcome, GroupReady
 from qnode.wire.peer import (
     Acknowledged,
     ApplicationMessage,
@@ -78,6 +81,8 @@ class Node:
             link_found=lambda link: None,
         )
         self.circuits = Circuits(self.core, self.routing, self.link_layer, self.channel)
+        self.programs = Programs(self.core, self._asked, self._end)
+        self.groups = Groups(self.core, self.routing, self.programs, self.channel.send)
         self.mailbox = Mailbox(self.core)
         self.teleportation = Teleportation(self.core)
         self.transmission = Transmission(self.core, self.link_layer)
@@ -91,6 +96,10 @@ class Node:
             application.NextCircuitPair: self.circuits.next_pair,
             application.NextCircuitEvent: self.circuits.next_event,
             application.CloseCircuit: self.circuits.close,
+            application.OpenGroup: self.groups.open,
+            application.JoinGroup: self.groups.join,
+            application.NextGroupQubit: self.groups.next_qubit,
+            application.CloseGroup: self.groups.close,
             application.Teleport: self.teleportation.teleport,
             application.ReceiveTeleported: self.teleportation.receive,
             application.TransmitQubit: self.transmission.transmit,
@@ -123,6 +132,12 @@ class Node:
             SwapOutcome: lambda _, message: self.circuits.swapped(message),
             PairComplete: self.circuits.complete,
             PairKept: self.circuits.kept,
+            GroupAsked: self.groups.told,
+            GroupInvited: self.groups.told,
+            GroupReady: self.groups.told,
+            GroupOutcome: self.groups.told,
+            GroupLost: self.groups.told,
+            GroupClosed: self.groups.told,
         }
         self._timers: dict[str, Callable[[str, int], None]] = {
             "pairs": lambda session, call: self.pair_requests.timed_out(int(session), call),
@@ -146,6 +161,10 @@ class Node:
             "circuit_event": self.circuits.event_timed_out,
             "circuit_route": lambda circuit, _: self.circuits.route_again(circuit),
             "circuit_abandoned": lambda circuit, _: self.circuits.abandoned(circuit),
+            "group_open": lambda group, _: self.groups.open_timed_out(group),
+            "group_begin": lambda group, _: self.groups.begin(group),
+            "group_join": lambda session, call: self.groups.join_timed_out(int(session), call),
+            "group_qubit": self.groups.qubit_timed_out,
             "pair_cutoff": lambda pair, _: signalling.pair_expired(pair),
         }
 
@@ -177,6 +196,7 @@ class Node:
             self.transmission.lost(event)
         elif isinstance(event, Started) and self.configuration.network is not None:
             self.routing.start()
+        self.programs.go()
         self.transmission.place()
         self.link_layer.pump()
         return core.actions
@@ -268,6 +288,7 @@ class Node:
         if session is None:
             return
         self.pair_requests.forget(number)
+        self.groups.forget(number)
         self.circuits.forget(number)
         self.mailbox.forget(number)
         self.teleportation.forget(number)

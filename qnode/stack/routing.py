@@ -108,6 +108,11 @@ class Routing:
         """Whether both ends of a link hear each other over it."""
         return self.adjacencies[link].up
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing new was learnt for two hello intervals, so that what is not known is not there."""
+        return self.core.now - self.changed_at >= 2 * self.network.hello_interval_ps
+
     def database(self) -> dict[str, LinkState]:
         """The newest link state of every node that is known."""
         return {origin: known.state for origin, known in self.known.items()}

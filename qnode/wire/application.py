@@ -143,6 +143,56 @@ class CloseCircuit(Message, frozen=True, kw_only=True, tag="close_circuit"):
     waiting: bool = True
 
 
+GroupState = Literal["GHZ", "W"]
+"""(|0...0> + |1...1>)/sqrt(2), or the even superposition of all states with a single 1."""
+
+
+class OpenGroup(Message, frozen=True, kw_only=True, tag="open_group"):
+    """Ask for states shared with several end nodes, whose applications join. Answered by ``group_opened``."""
+
+    call: int
+    members: tuple[str, ...]
+    """The other nodes."""
+    state: GroupState = "GHZ"
+    purpose: str = ""
+    """The applications at the other nodes join groups of this purpose."""
+    rate_hz: float = 1.0
+    """States per second that the network is to reserve."""
+    minimum_fidelity: float = 0.0
+    """Of the Bell pairs that the states are made of."""
+    centre: str = ""
+    """The node that makes the states; default: the best switch, or else this node."""
+    slots: int = 2
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class JoinGroup(Message, frozen=True, kw_only=True, tag="join_group"):
+    """Wait for a group that another node opens with this one. Answered by ``group_opened``."""
+
+    call: int
+    purpose: str = ""
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class NextGroupQubit(Message, frozen=True, kw_only=True, tag="next_group_qubit"):
+    """Wait for this node's qubit of the next state of a group. Answered by ``group_qubit``."""
+
+    call: int
+    group: str
+    timeout_ps: int | None = None
+    waiting: bool = True
+
+
+class CloseGroup(Message, frozen=True, kw_only=True, tag="close_group"):
+    """Leave a group, which ends for all; qubits that were handed over stay. Answered by ``done``."""
+
+    call: int
+    group: str
+    waiting: bool = True
+
+
 class Run(Message, frozen=True, kw_only=True, tag="run"):
     """Do the steps of a circuit on qubits of this session. Answered by ``outcomes``."""
 
@@ -247,6 +297,10 @@ Request = (
     | NextCircuitPair
     | NextCircuitEvent
     | CloseCircuit
+    | OpenGroup
+    | JoinGroup
+    | NextGroupQubit
+    | CloseGroup
     | Run
     | Teleport
     | ReceiveTeleported
@@ -359,6 +413,28 @@ class CircuitEvent(Message, frozen=True, kw_only=True, tag="circuit_event"):
     """The nodes of the new path."""
 
 
+class GroupOpened(Message, frozen=True, kw_only=True, tag="group_opened"):
+    """A group is complete, and its states are under way."""
+
+    call: int
+    now_ps: int
+    group: str
+    members: tuple[str, ...]
+    """All of them; the first opened it."""
+    centre: str
+    state: GroupState
+
+
+class GroupQubit(Message, frozen=True, kw_only=True, tag="group_qubit"):
+    """This node's qubit of one state; all members number it alike."""
+
+    call: int
+    now_ps: int
+    group: str
+    number: int
+    qubit: str
+
+
 class Outcomes(Message, frozen=True, kw_only=True, tag="outcomes"):
     """The bits of a circuit's measurements and the qubits that it prepared, in the order of its steps."""
 
@@ -433,6 +509,8 @@ Answer = (
     | CircuitOpened
     | CircuitPair
     | CircuitEvent
+    | GroupOpened
+    | GroupQubit
     | Outcomes
     | Qubit
     | Received

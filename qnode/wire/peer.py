@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qnode.wire.circuits import CircuitMessage
 from qnode.wire.codec import Codec, Message
+from qnode.wire.groups import GroupMessage
 from qnode.wire.quantum import Axis
 from qnode.wire.routing import Hello, RoutingMessage
 
@@ -40,7 +41,7 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
     bit: int
 
 
-NetworkMessage = RoutingMessage | CircuitMessage
+NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage
 """What has to arrive exactly once and in order."""
 
 

@@ -296,7 +296,7 @@ class Circuits:
     def _no_path(self, endpoint: Endpoint, found: NoPath) -> None:
         network = self.core.configuration.network
         assert network is not None
-        unsettled = self.core.now - self.routing.changed_at < 2 * network.hello_interval_ps
+        unsettled = not self.routing.is_settled
         if endpoint.was_open or unsettled or (endpoint.avoided and endpoint.refusals < MOST_REFUSALS):
             endpoint.refusals += 0 if endpoint.was_open or unsettled else 1
             if not unsettled:

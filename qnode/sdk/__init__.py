@@ -1,6 +1,6 @@
 """What an application imports: ``attach`` for the blocking flavour, ``aio`` for asyncio, circuits and errors."""
 
-from qnode.sdk.blocking import Session, VirtualCircuit, attach
+from qnode.sdk.blocking import Group, Session, VirtualCircuit, attach
 from qnode.sdk.calls import CircuitOutcome
 from qnode.sdk.circuit import Circuit
 from qnode.sdk.errors import (
@@ -39,6 +39,7 @@ __all__ = [
     "CircuitOpened",
     "CircuitOutcome",
     "Denied",
+    "Group",
     "Inconclusive",
     "LimitReached",
     "NoCapacity",

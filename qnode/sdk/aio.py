@@ -163,6 +163,8 @@ class AsyncSession:
     next_circuit_outcome = _awaitable(calls.next_circuit_outcome)
     next_circuit_event = _awaitable(calls.next_circuit_event)
     close_circuit = _awaitable(calls.close_circuit)
+    next_group_qubit = _awaitable(calls.next_group_qubit)
+    close_group = _awaitable(calls.close_group)
     send_qubit = _awaitable(calls.send_qubit)
     receive_qubit = _awaitable(calls.receive_qubit)
     send = _awaitable(calls.send)
@@ -177,6 +179,14 @@ class AsyncSession:
     @functools.wraps(calls.accept_circuit)
     async def accept_circuit(self, *arguments: Any, **named: Any) -> AsyncVirtualCircuit:
         return AsyncVirtualCircuit(self, await self._do(calls.accept_circuit(*arguments, **named)))
+
+    @functools.wraps(calls.open_group)
+    async def open_group(self, *arguments: Any, **named: Any) -> AsyncGroup:
+        return AsyncGroup(self, await self._do(calls.open_group(*arguments, **named)))
+
+    @functools.wraps(calls.join_group)
+    async def join_group(self, *arguments: Any, **named: Any) -> AsyncGroup:
+        return AsyncGroup(self, await self._do(calls.join_group(*arguments, **named)))
 
     async def request_pairs(
         self,
@@ -316,6 +326,51 @@ class AsyncVirtualCircuit:
         await self._session.close_circuit(self.name)
 
     async def __aenter__(self) -> AsyncVirtualCircuit:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, (NodeGone, RunEnded)):
+            await self.close()
+
+
+class AsyncGroup:
+    """This node's part in states that several nodes share."""
+
+    def __init__(self, session: AsyncSession, opened: application.GroupOpened) -> None:
+        self._session = session
+        self.opened = opened
+
+    @property
+    def name(self) -> str:
+        """The same at all members."""
+        return self.opened.group
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All nodes; the first opened the group."""
+        return self.opened.members
+
+    async def next_qubit(self, *, timeout_s: float | None = None) -> str:
+        """This node's qubit of the next state; the state is there once all members have theirs.
+
+        Raises:
+            CircuitClosed: there will be none.
+            TimedOut: none came in time.
+        """
+        return await self._session.next_group_qubit(self.name, timeout_s=timeout_s)
+
+    async def qubits(self, number: int) -> AsyncIterator[str]:
+        """``number`` qubits of as many states, one by one."""
+        for _ in range(number):
+            yield await self.next_qubit()
+
+    async def close(self) -> None:
+        """Leave the group, which ends for all. Closing twice is no error."""
+        await self._session.close_group(self.name)
+
+    async def __aenter__(self) -> AsyncGroup:
         return self
 
     async def __aexit__(

@@ -97,6 +97,8 @@ class Session:
     next_circuit_outcome = _blocking(calls.next_circuit_outcome)
     next_circuit_event = _blocking(calls.next_circuit_event)
     close_circuit = _blocking(calls.close_circuit)
+    next_group_qubit = _blocking(calls.next_group_qubit)
+    close_group = _blocking(calls.close_group)
     send_qubit = _blocking(calls.send_qubit)
     receive_qubit = _blocking(calls.receive_qubit)
     send = _blocking(calls.send)
@@ -111,6 +113,14 @@ class Session:
     @functools.wraps(calls.accept_circuit)
     def accept_circuit(self, *arguments: Any, **named: Any) -> VirtualCircuit:
         return VirtualCircuit(self, self._do(calls.accept_circuit(*arguments, **named)))
+
+    @functools.wraps(calls.open_group)
+    def open_group(self, *arguments: Any, **named: Any) -> Group:
+        return Group(self, self._do(calls.open_group(*arguments, **named)))
+
+    @functools.wraps(calls.join_group)
+    def join_group(self, *arguments: Any, **named: Any) -> Group:
+        return Group(self, self._do(calls.join_group(*arguments, **named)))
 
     def request_pairs(
         self,
@@ -240,6 +250,51 @@ class VirtualCircuit:
         self._session.close_circuit(self.name)
 
     def __enter__(self) -> VirtualCircuit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, (NodeGone, RunEnded)):
+            self.close()
+
+
+class Group:
+    """This node's part in states that several nodes share."""
+
+    def __init__(self, session: Session, opened: application.GroupOpened) -> None:
+        self._session = session
+        self.opened = opened
+
+    @property
+    def name(self) -> str:
+        """The same at all members."""
+        return self.opened.group
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All nodes; the first opened the group."""
+        return self.opened.members
+
+    def next_qubit(self, *, timeout_s: float | None = None) -> str:
+        """This node's qubit of the next state; the state is there once all members have theirs.
+
+        Raises:
+            CircuitClosed: there will be none.
+            TimedOut: none came in time.
+        """
+        return self._session.next_group_qubit(self.name, timeout_s=timeout_s)
+
+    def qubits(self, number: int) -> Iterator[str]:
+        """``number`` qubits of as many states, one by one."""
+        for _ in range(number):
+            yield self.next_qubit()
+
+    def close(self) -> None:
+        """Leave the group, which ends for all. Closing twice is no error."""
+        self._session.close_group(self.name)
+
+    def __enter__(self) -> Group:
         return self
 
     def __exit__(

@@ -307,6 +307,48 @@ def close_circuit(circuit: str) -> Call[None]:
     return Call(application.CloseCircuit(call=0, circuit=circuit), _nothing)
 
 
+def open_group(
+    members: Sequence[str],
+    *,
+    state: application.GroupState = "GHZ",
+    purpose: str = "",
+    rate_hz: float = 1.0,
+    min_fidelity: float = 0.0,
+    centre: str = "",
+    slots: int = 2,
+    timeout_s: float | None = None,
+) -> Call[application.GroupOpened]:
+    """States shared with the applications of ``members``; ``min_fidelity`` is that of the Bell pairs they are made of."""
+    request = application.OpenGroup(
+        call=0,
+        members=tuple(members),
+        state=state,
+        purpose=purpose,
+        rate_hz=rate_hz,
+        minimum_fidelity=min_fidelity,
+        centre=centre,
+        slots=slots,
+        timeout_ps=_ps(timeout_s),
+    )
+    return Call(request, _itself)
+
+
+def join_group(*, purpose: str = "", timeout_s: float | None = None) -> Call[application.GroupOpened]:
+    """Wait for a group that another node opens with this one."""
+    return Call(application.JoinGroup(call=0, purpose=purpose, timeout_ps=_ps(timeout_s)), _itself)
+
+
+def next_group_qubit(group: str, *, timeout_s: float | None = None) -> Call[str]:
+    """This node's qubit of the next state of a group."""
+    request = application.NextGroupQubit(call=0, group=group, timeout_ps=_ps(timeout_s))
+    return Call(request, lambda answer: str(answer.qubit))
+
+
+def close_group(group: str) -> Call[None]:
+    """Leave a group, which ends for all."""
+    return Call(application.CloseGroup(call=0, group=group), _nothing)
+
+
 def teleport(qubit: QubitLike, pair: BellPair) -> Call[tuple[int, int]]:
     """Send the state of ``qubit`` over ``pair``; both are consumed, the node tells the other end its bits."""
     request = application.Teleport(call=0, qubit=name_of(qubit), pair_id=pair.pair_id)

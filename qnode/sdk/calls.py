@@ -318,7 +318,7 @@ def open_group(
     slots: int = 2,
     timeout_s: float | None = None,
 ) -> Call[application.GroupOpened]:
-    """States shared with the applications of ``members``; ``min_fidelity`` is that of the Bell pairs they are made of."""
+    """States shared with the applications of ``members``, made of Bell pairs of at least ``min_fidelity``."""
     request = application.OpenGroup(
         call=0,
         members=tuple(members),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+import msgspec
+
+from orchestrator.deployment import role_of
 from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
+from orchestrator.fabric.faults import fault_names
 from orchestrator.fabric.heralding import link_model
 from orchestrator.scenario import Scenario
 from orchestrator.topology import Topology
@@ -46,6 +51,12 @@ def of(scenario: Scenario) -> dict[str, Any]:
             *(f"application {each.name} on {each.node}: {' '.join(each.command)}" for each in scenario.applications),
         ],
         "links": links,
+        "network": msgspec.to_builtins(scenario.network),
+        "roles": {name: role_of(scenario, name) for name in scenario.nodes},
+        "faults": [
+            f"{name} at {fault.at_s:g} s"
+            for name, fault in zip(fault_names(scenario.faults), scenario.faults, strict=True)
+        ],
         "stop_at_s": scenario.stop.at_s,
         "expectations": [each.name for each in scenario.expectations],
     }
@@ -69,6 +80,12 @@ def as_text(plan: dict[str, Any]) -> str:
             f"teleportation {link['teleportation_fidelity']:.4f}; classical latency "
             f"{link['classical_latency_s'] * 1e6:.6g} µs",
         ]
+    if plan["network"] is not None:
+        roles = Counter(plan["roles"].values())
+        counted = ", ".join(f"{count} {role}" for role, count in roles.items())
+        lines.append(f"network: {plan['network']['routing']} routing, least {plan['network']['metric']}; {counted}")
+    if plan["faults"]:
+        lines.append("faults: " + "; ".join(plan["faults"]))
     if plan["expectations"]:
         lines.append("expectations: " + "; ".join(plan["expectations"]))
     return "\n".join(lines)

@@ -201,17 +201,18 @@ class NetworkStory:
         self._last_change_ps: dict[int, int] = {}
         """By number of the disturbance before it."""
         self.faults: list[Line] = []
-        self._lines = 0
 
     def add(self, line: Line) -> None:
         """Take in a line of the event log."""
         kind = line["kind"]
         if kind in ABOUT_ROUTES:
-            self._lines += 1
             self._last_change_ps[len(self._disturbances) - 1] = line["t_ps"]
         elif kind in ("fault", "healed"):
             self.faults.append(line)
-            self._disturbances.append((line["t_ps"], f"{line['name']}{' healed' if kind == 'healed' else ''}"))
+            name = f"{line['name']}{' healed' if kind == 'healed' else ''}"
+            if self._disturbances[-1][0] == line["t_ps"]:
+                name = f"{self._disturbances.pop()[1]}, {name}"
+            self._disturbances.append((line["t_ps"], name))
         elif "circuit" in line and "node" in line:
             self.circuits.setdefault(line["circuit"], Circuit()).add(line)
 

@@ -123,7 +123,7 @@ def rendered(report: dict[str, Any]) -> RenderableType:
         )
     ]
     if len(report["links"]) > MOST_LINKS_IN_FULL:
-        parts.append(_links(report["links"]))
+        parts.append(_links(report["links"]) if any(link["pairs"] for link in report["links"].values()) else "")
     else:
         parts += [_link(name, link) for name, link in report["links"].items()]
     if report["circuits"]:
@@ -140,7 +140,7 @@ def rendered(report: dict[str, Any]) -> RenderableType:
             for name, value in values.items():
                 results.add_row(application, name, _number(value))
         parts.append(results)
-    if report["theory"]:
+    if report["theory"] and len(report["links"]) <= MOST_LINKS_IN_FULL:
         theory = Table(
             "link", "quantity", "value", title="In theory, for the pairs as they were used", title_justify="left"
         )

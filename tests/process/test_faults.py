@@ -76,3 +76,13 @@ def test_a_node_with_a_control_plane_starts_with_what_the_agent_has_imported(wor
     report = world.run(world.scenario({}, nodes=("a", "b", "c"), network={}, stop={"at_s": 2.0}), "--out", "out")
     assert report["ok"]
     assert report["virtual_s"] == 2.0
+
+
+@pytest.mark.slow
+def test_hellos_do_not_hide_a_deadlock(world: World) -> None:
+    waits = "from qnode.sdk import attach\nwith attach() as session:\n    session.receive('b', tag='never')\n"
+    path = world.scenario({"one": ("a", waits)}, nodes=("a", "b"), network={"idle_after_s": 2.0})
+    ended = world.qloom("run", path, "--out", "out")
+    assert ended.code == 3
+    assert "nothing is left to happen except the network's own upkeep" in ended.err
+    assert "one waits for" in ended.err

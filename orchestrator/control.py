@@ -69,8 +69,10 @@ class NodeKilled(Message, frozen=True, kw_only=True, tag="node_killed"):
 
 
 class CircuitTruth(Message, frozen=True, kw_only=True):
-    """What the oracle saw of a circuit's pairs."""
+    """What the oracle saw of the pairs that a circuit delivered while it had one path."""
 
+    circuit: str
+    generation: int
     delivered: int
     seen: int
     """Those of which it saw the state at their first use."""
@@ -104,7 +106,7 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     lateness: Lateness
     mean_states: dict[str, tuple[int, list[list[tuple[float, float]]]]]
     """The oracle's mean state of each link's used pairs (count; 4x4 as real and imaginary parts, Phi+ frame)."""
-    circuits: dict[str, CircuitTruth] = {}
+    circuits: tuple[CircuitTruth, ...] = ()
     memory: tuple[MemoryUse, ...] = ()
     housekeeping_messages: int = 0
 

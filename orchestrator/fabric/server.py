@@ -376,15 +376,17 @@ class Server:
             outside=tuple(engine.outside),
             lateness=self._pace.lateness(),
             mean_states=states,
-            circuits={
-                circuit: control.CircuitTruth(
+            circuits=tuple(
+                control.CircuitTruth(
+                    circuit=circuit,
+                    generation=generation,
                     delivered=use.delivered,
                     seen=use.pairs,
                     mismatched=use.mismatched,
                     mean_state=_rows(use.mean_state()) if use.pairs else [],
                 )
-                for circuit, use in engine.truth.circuits.items()
-            },
+                for (circuit, generation), use in engine.truth.circuits.items()
+            ),
             memory=tuple(
                 control.MemoryUse(node=node, role=role, mean=occupancy.mean(now_ps), peak=occupancy.peak)
                 for (node, role), occupancy in engine.laboratory.occupancy.items()

@@ -62,7 +62,7 @@ class CircuitUse:
 class _EndToEnd:
     """A pair of a circuit that both ends have and neither has used."""
 
-    circuit: str
+    use: CircuitUse
     halves: tuple[str, str]
     frame: int
 
@@ -81,7 +81,8 @@ class Truth:
 
     def __init__(self, links: Iterable[str], laboratory: Laboratory) -> None:
         self.links = {name: LinkUse() for name in links}
-        self.circuits: dict[str, CircuitUse] = {}
+        self.circuits: dict[tuple[str, int], CircuitUse] = {}
+        """By circuit and generation of its path."""
         self.pairs: dict[str, tuple[str, tuple[str, str]]] = {}
         """Link and qubits of each pair of a link that has not been used yet."""
         self._laboratory = laboratory
@@ -97,12 +98,12 @@ class Truth:
 
     def noted(self, details: dict[str, Any]) -> None:
         """A node has noted that a circuit's pair was delivered at one end."""
-        circuit, pair, qubit = str(details["circuit"]), str(details["pair"]), str(details["qubit"])
+        pair, qubit = str(details["pair"]), str(details["qubit"])
         if details["end"] == "head":
             if qubit not in self._of_half:
                 self._of_head[qubit] = (pair, 0)
             return
-        use = self.circuits.setdefault(circuit, CircuitUse())
+        use = self.circuits.setdefault((str(details["circuit"]), int(details["generation"])), CircuitUse())
         use.delivered += 1
         head, frame = str(details.get("other_qubit", "")), 2 * int(details["x"]) + int(details["z"])
         look = self._early.pop(pair, None)
@@ -114,7 +115,7 @@ class Truth:
                 use.mismatched += 1
         elif head in self._laboratory.qubits and qubit in self._laboratory.qubits:
             _, turned = self._of_head.pop(head, ("", 0))
-            self._of_half[head] = self._of_half[qubit] = _EndToEnd(circuit, (head, qubit), frame ^ turned)
+            self._of_half[head] = self._of_half[qubit] = _EndToEnd(use, (head, qubit), frame ^ turned)
 
     def before(self, step: Step, at: int) -> None:
         """The look at pairs just before a step is done."""
@@ -150,7 +151,7 @@ class Truth:
             for half in known.halves:
                 del self._of_half[half]
             if counts:
-                self._add(self.circuits[known.circuit], known, at)
+                self._add(known, at)
         elif name in self._of_head:
             pair, turned = self._of_head.pop(name)
             together = self._laboratory.registers.qubits_with(name)
@@ -158,7 +159,8 @@ class Truth:
                 partner = together[1 - together.index(name)]
                 self._early[pair] = _EarlyLook(partner, self._laboratory.state_now((name, partner), at), turned)
 
-    def _add(self, use: CircuitUse, known: _EndToEnd, at: int) -> None:
+    def _add(self, known: _EndToEnd, at: int) -> None:
+        use = known.use
         if any(half not in self._laboratory.qubits for half in known.halves):
             return
         if set(self._laboratory.registers.qubits_with(known.halves[0])) != set(known.halves):

@@ -87,8 +87,8 @@ class Circuit:
             return "closed"
         return "down" if self.downs and len(self.downs[-1]) == 1 else "open"
 
-    def summary(self, truth: control.CircuitTruth | None, end_ps: int) -> dict[str, Any]:
-        """All of it as JSON types; ``end_ps`` is the end of the run."""
+    def summary(self, truths: list[control.CircuitTruth], end_ps: int) -> dict[str, Any]:
+        """All of it as JSON types, beside what the oracle saw; ``end_ps`` is the end of the run."""
         asked = self.requested or {}
         summary: dict[str, Any] = {
             "head": asked.get("node", ""),
@@ -108,21 +108,21 @@ class Circuit:
             summary["closed_at_s"] = self.closed["t_ps"] / PICOSECONDS
         if self.routes:
             summary |= self._service(end_ps)
+            for route, truth in itertools.product(summary["routes"], truths):
+                if route["generation"] == truth.generation:
+                    route |= _oracle([truth])
         if self.estimate is not None:
             summary["estimated_fidelity"] = {
                 "value": self.estimate["fidelity"],
                 "standard_error": self.estimate["standard_error"],
             }
             summary["tests"] = self.estimate["tests"]
-        if truth is not None:
-            summary["seen_by_oracle"] = truth.seen
-            summary["mismatched_pairs"] = truth.mismatched
-            if truth.mean_state:
-                state = np.array([[complex(*value) for value in row] for row in truth.mean_state])
-                error_z, error_x = predictions.qber(state)
-                summary["oracle_fidelity"] = predictions.fidelity(state)
-                summary["oracle_qber_z"], summary["oracle_qber_x"] = error_z, error_x
-        return summary
+        return summary | _oracle(truths)
+
+    def _gap_ps(self, at: int, opened: int, until: int) -> int:
+        """From the last delivery before ``at`` (or the opening) to the first one after it (or the end)."""
+        before = max([opened, *(each for each in self.head_ps if each <= at)])
+        return min([until, *(each for each in self.head_ps if each > at)]) - before
 
     def _service(self, end_ps: int) -> dict[str, Any]:
         """What an admitted circuit gave."""
@@ -147,6 +147,7 @@ class Circuit:
                 {
                     "at_s": down[0] / PICOSECONDS,
                     "for_s": ((down[1] if len(down) == 2 else until) - down[0]) / PICOSECONDS,
+                    "without_pairs_s": self._gap_ps(down[0], opened, until) / PICOSECONDS,
                     "reason": reason,
                 }
                 for down, reason in zip(self.downs, self.down_reasons, strict=True)
@@ -163,6 +164,23 @@ class Circuit:
         if self.head_ps:
             service["first_pair_after_s"] = (self.head_ps[0] - opened) / PICOSECONDS
         return service | _pace(self.head_ps)
+
+
+def _oracle(truths: list[control.CircuitTruth]) -> dict[str, Any]:
+    """What the oracle saw of delivered pairs, all paths of ``truths`` together; nothing if there were none."""
+    if not truths:
+        return {}
+    seen = sum(truth.seen for truth in truths)
+    found: dict[str, Any] = {"seen_by_oracle": seen, "mismatched_pairs": sum(truth.mismatched for truth in truths)}
+    if seen:
+        state = np.zeros((4, 4), dtype=np.complex128)
+        for truth in truths:
+            if truth.mean_state:
+                rows = [[complex(*value) for value in row] for row in truth.mean_state]
+                state += truth.seen / seen * np.array(rows)
+        found["oracle_fidelity"] = predictions.fidelity(state)
+        found["oracle_qber_z"], found["oracle_qber_x"] = predictions.qber(state)
+    return found
 
 
 def _pace(delivered_ps: list[int]) -> dict[str, Any]:
@@ -219,7 +237,7 @@ class NetworkStory:
     def summary(self, finished: control.Finished) -> dict[str, Any]:
         """Circuits, and the convergence of routing after the start and after each fault: JSON types."""
         circuits = {
-            name: circuit.summary(finished.circuits.get(name), finished.now_ps)
+            name: circuit.summary([truth for truth in finished.circuits if truth.circuit == name], finished.now_ps)
             for name, circuit in self.circuits.items()
         }
         convergence = [

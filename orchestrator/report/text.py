@@ -93,7 +93,8 @@ def _story(name: str, circuit: dict[str, Any]) -> Iterator[str]:
         where = f" at {refused['where']}" if refused["where"] else ""
         yield f"{name} refused{where} ({refused['code']}): {refused['reason']}"
     for down in circuit.get("downs", ()):
-        yield f"{name} down at {_seconds(down['at_s'])} for {_seconds(down['for_s'])}: {down['reason']}"
+        lasted, gap = _seconds(down["for_s"]), _seconds(down["without_pairs_s"])
+        yield f"{name} down at {_seconds(down['at_s'])} for {lasted}, without pairs for {gap}: {down['reason']}"
     if circuit.get("discards"):
         yield f"{name} discards: " + ", ".join(f"{count} {reason}" for reason, count in circuit["discards"].items())
     if circuit.get("mismatched_pairs"):

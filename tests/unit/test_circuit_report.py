@@ -89,8 +89,11 @@ LOG = [
 ]
 
 
+def rows(fidelity: float) -> list[list[tuple[float, float]]]:
+    return [[(value.real, value.imag) for value in row] for row in werner(fidelity).tolist()]
+
+
 def outcome() -> RunOutcome:
-    state = [[(value.real, value.imag) for value in row] for row in werner(0.9).tolist()]
     finished = control.Finished(
         reason="every application has ended",
         now_ps=10 * S,
@@ -100,7 +103,10 @@ def outcome() -> RunOutcome:
         outside=(),
         lateness=control.Lateness(),
         mean_states={},
-        circuits={"a:0": control.CircuitTruth(delivered=5, seen=4, mismatched=1, mean_state=state)},
+        circuits=(
+            control.CircuitTruth(circuit="a:0", generation=1, delivered=3, seen=3, mismatched=0, mean_state=rows(0.9)),
+            control.CircuitTruth(circuit="a:0", generation=2, delivered=2, seen=1, mismatched=1, mean_state=rows(0.5)),
+        ),
         memory=(control.MemoryUse(node="r", role="communication", mean=1.5, peak=4),),
         housekeeping_messages=77,
     )
@@ -125,7 +131,8 @@ def test_an_admitted_circuit_has_its_story(report: dict[str, Any]) -> None:
     assert circuit["path"] == ["a", "s", "b"]
     assert [each["generation"] for each in circuit["routes"]] == [1, 2]
     assert circuit["reroutes"] == 1
-    assert circuit["downs"] == [{"at_s": 6.5, "for_s": 1.0, "reason": "link rb is down"}]
+    outage = {"at_s": 6.5, "for_s": 1.0, "without_pairs_s": 4.5, "reason": "link rb is down"}
+    assert circuit["downs"] == [outage], "from the pair at 5 s to the end at 9.5 s nothing came"
     assert circuit["down_s"] == 1.0
     assert (circuit["delivered"], circuit["delivered_at_one_end_only"]) == (4, 1)
     assert circuit["first_pair_after_s"] == 1.0
@@ -136,8 +143,9 @@ def test_an_admitted_circuit_has_its_story(report: dict[str, Any]) -> None:
     assert circuit["discards"] == {"cutoff": 2}, "a pair dies once"
     assert circuit["distillations"] == {"kept": 1, "failed": 0}
     assert circuit["estimated_fidelity"]["value"] == 0.93
-    assert circuit["oracle_fidelity"] == pytest.approx(0.9)
-    assert circuit["oracle_qber_z"] == pytest.approx(2 * 0.1 / 3)
+    assert circuit["oracle_fidelity"] == pytest.approx((3 * 0.9 + 0.5) / 4)
+    assert circuit["oracle_qber_z"] == pytest.approx(2 * 0.2 / 3)
+    assert [route["oracle_fidelity"] for route in circuit["routes"]] == pytest.approx([0.9, 0.5])
     assert circuit["mismatched_pairs"] == 1
 
 
@@ -180,11 +188,11 @@ def test_what_a_fault_ended_is_no_failure(report: dict[str, Any]) -> None:
 def test_the_text_says_it_all(report: dict[str, Any]) -> None:
     shown = text.as_text(report)
     for words in (
-        "0.9 > 0.9100 > 0.9000 (0.93 ± 0.01)",
+        "0.9 > 0.9100 > 0.8000 (0.93 ± 0.01)",
         "5 > 40 > 1.5",
         "a s b",
         "a:1 refused at r (fidelity): 0.97 at best",
-        "a:0 down at 6.5 s for 1 s: link rb is down",
+        "a:0 down at 6.5 s for 1 s, without pairs for 4.5 s: link rb is down",
         "a:0 discards: 2 cutoff",
         "1 pairs whose ends were not entangled with each other alone",
         "1.50, 4 of 16",
@@ -195,6 +203,6 @@ def test_the_text_says_it_all(report: dict[str, Any]) -> None:
 
 
 def test_expectations_reach_circuits_and_nodes(report: dict[str, Any]) -> None:
-    assert build._find(report, "circuits.a:0.oracle_fidelity") == pytest.approx(0.9)
+    assert build._find(report, "circuits.a:0.oracle_fidelity") == pytest.approx(0.8)
     assert build._find(report, "circuits.a:0.rate_bpps")["value"] == pytest.approx(1.5)
     assert build._find(report, "nodes.r.communication.peak") == 4

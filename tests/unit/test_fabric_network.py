@@ -359,7 +359,7 @@ def test_the_truth_of_a_circuits_pair_is_its_state_in_the_announced_frame(correc
     drive.plan("A", head_uses, fabric.Circuit(steps=(Gate(name="X", qubits=("A#ab0",)), Measure(qubit="A#ab0"))))
     drive.plan("C", tail_hears, note(tail_hears, {**tail, "x": x, "z": z}))
     drive.run()
-    use = drive.engine.truth.circuits["A-C/1"]
+    use = drive.engine.truth.circuits[("A-C/1", 1)]
     assert (use.delivered, use.pairs, use.mismatched) == (1, 1, 0)
     assert fidelity(use.mean_state()) == pytest.approx(1.0 if correct else 0.0, abs=1e-9)
 
@@ -374,7 +374,7 @@ def test_ends_that_are_not_entangled_with_each_other_are_found_out() -> None:
     drive.plan("C", now, note(now, tail))
     drive.plan("C", now + S, fabric.Circuit(steps=(Measure(qubit="C#bc0"),)))
     drive.run()
-    use = drive.engine.truth.circuits["A-C/1"]
+    use = drive.engine.truth.circuits[("A-C/1", 1)]
     assert use.mismatched == 1
     assert fidelity(use.mean_state()) == pytest.approx(0.25)
 
@@ -387,7 +387,7 @@ def test_a_pair_that_is_thrown_away_says_nothing_of_the_circuit() -> None:
     drive.plan("C", now + S, fabric.Circuit(steps=(Discard(qubit="C#bc0"),)))
     drive.plan("A", now + 2 * S, fabric.Circuit(steps=(Measure(qubit="A#ab0"),)))
     drive.run()
-    use = drive.engine.truth.circuits["A-C/1"]
+    use = drive.engine.truth.circuits[("A-C/1", 1)]
     assert (use.delivered, use.pairs) == (1, 0)
 
 

@@ -91,6 +91,8 @@ class Truth:
         """By qubit: the pair that a circuit's head has been given, and the Pauli gates since."""
         self._early: dict[str, _EarlyLook] = {}
         """By pair."""
+        self._settled: set[str] = set()
+        """The heads' halves of which only the tail has told yet, which is enough."""
 
     def heralded(self, pair: str, link: str, halves: tuple[str, str]) -> None:
         """A link has made a pair."""
@@ -100,13 +102,17 @@ class Truth:
         """A node has noted that a circuit's pair was delivered at one end."""
         pair, qubit = str(details["pair"]), str(details["qubit"])
         if details["end"] == "head":
-            if qubit not in self._of_half:
+            if qubit in self._settled:
+                self._settled.discard(qubit)
+            elif qubit:
                 self._of_head[qubit] = (pair, 0)
             return
         use = self.circuits.setdefault((str(details["circuit"]), int(details["generation"])), CircuitUse())
         use.delivered += 1
         head, frame = str(details.get("other_qubit", "")), 2 * int(details["x"]) + int(details["z"])
         look = self._early.pop(pair, None)
+        if look is None and head and head not in self._of_head:
+            self._settled.add(head)
         if look is not None:
             if look.partner == qubit:
                 use.pairs += 1

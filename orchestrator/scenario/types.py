@@ -189,13 +189,13 @@ class Network(Section, frozen=True, kw_only=True):
     """How often neighbours tell each other that they are there."""
     hello_lost: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
     """A neighbour is gone after so many intervals without a hello."""
-    link_state_interval_s: Interval = 1.0
+    link_state_interval_s: Interval = 10.0
     """A node tells its links anew at least so often; what was not told anew for three intervals is forgotten."""
     refresh_interval_s: Interval = 0.5
     """Circuits are kept alive so often; a reservation that was not refreshed for three intervals is freed."""
     restore_timeout_s: Interval = 10.0
     """A circuit whose path failed is closed if no other was found for so long."""
-    acknowledge_delay_s: Duration = 0.005
+    acknowledge_delay_s: Duration = 0.02
     """How long an acknowledgement may wait for a message to ride on."""
     test_fraction: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""

@@ -364,6 +364,20 @@ def test_the_truth_of_a_circuits_pair_is_its_state_in_the_announced_frame(correc
     assert fidelity(use.mean_state()) == pytest.approx(1.0 if correct else 0.0, abs=1e-9)
 
 
+def test_a_head_that_is_told_after_the_tail_leaves_nothing_to_remember() -> None:
+    drive = Drive()
+    x, z = chain_pair(drive, correct=True)
+    now = drive.engine.agenda.now_ps + S
+    drive.plan("C", now, note(now, delivered("tail", qubit="C#bc0", other_qubit="A#ab0", x=x, z=z)))
+    drive.plan("C", now + S, fabric.Circuit(steps=(Gate(name="H", qubits=("C#bc0",)),)))
+    drive.plan("A", now + 2 * S, note(now + 2 * S, delivered("head", qubit="A#ab0", other_qubit="C#bc0", x=x, z=z)))
+    drive.plan("A", now + 3 * S, fabric.Circuit(steps=(Measure(qubit="A#ab0"),)))
+    drive.run()
+    truth = drive.engine.truth
+    assert (truth.circuits[("A-C/1", 1)].pairs, truth.pairs) == (1, {})
+    assert not any((truth._early, truth._of_head, truth._of_half, truth._settled))
+
+
 def test_ends_that_are_not_entangled_with_each_other_are_found_out() -> None:
     drive = Drive()
     drive.generate("ab", "AB", at=0)

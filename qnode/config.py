@@ -67,13 +67,13 @@ class NetworkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     hello_interval_ps: int = 10**11
     hello_lost: int = 4
     """A neighbour is gone after so many intervals without a hello."""
-    link_state_interval_ps: int = 10**12
+    link_state_interval_ps: int = 10**13
     """A node tells its links anew at least so often; what was not told anew for three intervals is forgotten."""
     refresh_interval_ps: int = 5 * 10**11
     """Circuits are kept alive so often; a reservation that was not refreshed for three intervals is freed."""
     restore_timeout_ps: int = 10**13
     """A circuit whose path failed is closed if no other was found for so long."""
-    acknowledge_delay_ps: int = 5 * 10**9
+    acknowledge_delay_ps: int = 2 * 10**10
     """How long an acknowledgement may wait for a message to ride on."""
     test_fraction: float = 0.0
     """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""

@@ -104,7 +104,12 @@ class InProcess:
     def run_for(self, seconds: float) -> None:
         """Go on for so much virtual time."""
         end = self.now + round(seconds * 1e12)
-        self.run(lambda: (self.engine.next_time() or end) >= end, at_most_s=1e6)
+
+        def over() -> bool:
+            due = self.engine.next_time()
+            return due is None or due >= end
+
+        self.run(over, at_most_s=1e6)
 
     def step(self) -> None:
         """One window."""

@@ -125,6 +125,10 @@ class LinkLayer:
             self._served.pop(key, None)
             self._follows.pop(key, None)
 
+    def queue_of(self, link: str) -> int:
+        """How many want pairs of a link."""
+        return sum(consumer.link.name == link and consumer.to_herald > 0 for consumer in self.consumers)
+
     def pump(self) -> None:
         """Start attempts wherever a consumer wants a pair and a communication slot is free."""
         memory = self.core.memory

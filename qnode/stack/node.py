@@ -16,6 +16,7 @@ from qnode.stack.groups import Groups
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import Memory
 from qnode.stack.messages import Mailbox
+from qnode.stack.monitoring import Monitoring
 from qnode.stack.pair_requests import PairRequests
 from qnode.stack.programs import Programs
 from qnode.stack.routing import Routing
@@ -25,6 +26,7 @@ from qnode.wire import application
 from qnode.wire.circuits import (
     DistilPairs,
     LinkReady,
+    LinkTested,
     LinkWaits,
     PairComplete,
     PairDied,
@@ -80,7 +82,9 @@ class Node:
             link_lost=lambda link, reason: self.circuits.signalling.link_lost(link, reason),
             link_found=lambda link: None,
         )
+        self.routing.queue_of = self.link_layer.queue_of
         self.circuits = Circuits(self.core, self.routing, self.link_layer, self.channel)
+        self.monitoring = Monitoring(self.core, self.link_layer, self.routing, self.channel.send, network.test_fraction)
         self.programs = Programs(self.core, self._asked, self._end)
         self.groups = Groups(self.core, self.routing, self.programs, self.channel.send)
         self.mailbox = Mailbox(self.core)
@@ -117,6 +121,7 @@ class Node:
         self._told: dict[type, Callable[[str, Any], None]] = {
             LinkWaits: self.link_layer.told,
             LinkReady: self.link_layer.told,
+            LinkTested: self.monitoring.told,
             LinkState: self.routing.link_state,
             PathQuestion: self.routing.path_question,
             PathAnswer: self.routing.path_answer,
@@ -162,6 +167,7 @@ class Node:
             "circuit_route": lambda circuit, _: self.circuits.route_again(circuit),
             "circuit_abandoned": lambda circuit, _: self.circuits.abandoned(circuit),
             "group_open": lambda group, _: self.groups.open_timed_out(group),
+            "monitor": lambda link, _: self.monitoring.due(link),
             "group_begin": lambda group, _: self.groups.begin(group),
             "group_join": lambda session, call: self.groups.join_timed_out(int(session), call),
             "group_qubit": self.groups.qubit_timed_out,
@@ -196,6 +202,7 @@ class Node:
             self.transmission.lost(event)
         elif isinstance(event, Started) and self.configuration.network is not None:
             self.routing.start()
+            self.monitoring.start()
         self.programs.go()
         self.transmission.place()
         self.link_layer.pump()

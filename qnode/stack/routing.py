@@ -80,6 +80,8 @@ class Routing:
     ) -> None:
         self.core = core
         self.send = send
+        self.queue_of: Callable[[str], int] = lambda link: 0
+        """How many want pairs of a link."""
         self.link_lost = link_lost
         self.link_found = link_found
         self.network = core.configuration.network or NetworkConfiguration()
@@ -367,6 +369,7 @@ class Routing:
             t1_s=swap.t1_s,
             t2_s=swap.t2_s,
             free_slots=self.free_slots,
+            occupied_slots=len(self.core.memory.qubits),
             links=tuple(
                 LinkAdvertisement(
                     link=name,
@@ -375,6 +378,7 @@ class Routing:
                     operating_points=tuple((p.rate_hz, p.spectrum) for p in adjacency.link.operating_points),
                     free_share=adjacency.free_share,
                     estimated_fidelity=adjacency.estimated_fidelity,
+                    queue=self.queue_of(name),
                 )
                 for name, adjacency in self.adjacencies.items()
                 if adjacency.up

@@ -100,6 +100,14 @@ class LinkReady(Message, frozen=True, kw_only=True, tag="link_ready"):
     purpose: str
 
 
+class LinkTested(Message, frozen=True, kw_only=True, tag="link_tested"):
+    """A pair of this link was sacrificed; the sender read this bit of it, along the axis that its number says."""
+
+    link: str
+    number: int
+    bit: int
+
+
 class SwapOutcome(Message, frozen=True, kw_only=True, tag="swap_outcome"):
     """To the head: two pairs of the circuit were joined."""
 
@@ -185,6 +193,7 @@ CircuitMessage = (
     | Refresh
     | LinkWaits
     | LinkReady
+    | LinkTested
     | SwapOutcome
     | SegmentGrew
     | PairDied

@@ -33,6 +33,8 @@ class LinkAdvertisement(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the link's time that no circuit has reserved."""
     estimated_fidelity: tuple[float, float] | None = None
     """By test rounds, with its standard error."""
+    queue: int = 0
+    """Requests and circuits that want pairs of it."""
 
 
 class LinkState(Message, frozen=True, kw_only=True, tag="link_state"):
@@ -52,6 +54,8 @@ class LinkState(Message, frozen=True, kw_only=True, tag="link_state"):
     t2_s: float | None
     free_slots: int
     """Memory slots that no circuit has reserved."""
+    occupied_slots: int = 0
+    """Memory slots that hold a qubit or are bound to attempts."""
     links: tuple[LinkAdvertisement, ...]
 
 

@@ -252,6 +252,8 @@ def open_circuit(
     as_heralded: bool = False,
     distillation: bool = True,
     end_distillation_rounds: int = 0,
+    distillation_protocol: application.DistillationProtocol = "dejmps",
+    distillation_schedule: application.DistillationSchedule = "recurrence",
     test_fraction: float = 0.0,
 ) -> Call[application.CircuitOpened]:
     """A virtual circuit to any end node: ``rate_bpps`` Bell pairs a second of at least ``min_fidelity``."""
@@ -271,6 +273,8 @@ def open_circuit(
         as_heralded=as_heralded,
         distillation=distillation,
         end_distillation_rounds=end_distillation_rounds,
+        distillation_protocol=distillation_protocol,
+        distillation_schedule=distillation_schedule,
         test_fraction=test_fraction,
     )
     return Call(request, _itself)

@@ -26,13 +26,13 @@ import zlib
 from collections.abc import Sequence
 from typing import Literal
 
+from qnode.wire.application import DistillationProtocol as Protocol
+from qnode.wire.application import DistillationSchedule as Schedule
 from qnode.wire.quantum import Gate, Measure, Step
 
-Protocol = Literal["bbpssw", "dejmps", "epl"]
 End = Literal["head", "tail"]
 Frame = tuple[int, int]
 """(x, z) of X^x Z^z (x) I |Phi+>."""
-Schedule = Literal["recurrence", "pumping"]
 
 PHI_PLUS: Frame = (0, 0)
 

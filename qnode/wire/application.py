@@ -70,6 +70,11 @@ Swapping = Literal["asap", "nested"]
 """Routers swap as soon as both sides have a pair, or by doubling: segments of 1, 2, 4 ... links."""
 
 
+DistillationProtocol = Literal["bbpssw", "dejmps", "epl"]
+"""Bennett et al. 1996, Deutsch et al. 1996, Campbell and Benjamin 2008."""
+DistillationSchedule = Literal["recurrence", "pumping"]
+
+
 class OpenCircuit(Message, frozen=True, kw_only=True, tag="open_circuit"):
     """Ask for a quantum virtual circuit to any end node. Answered by ``circuit_opened``."""
 
@@ -99,6 +104,10 @@ class OpenCircuit(Message, frozen=True, kw_only=True, tag="open_circuit"):
     """Whether links may distil pairs where the fidelity needs it."""
     end_distillation_rounds: int = 0
     """Rounds of distillation between the ends."""
+    distillation_protocol: DistillationProtocol = "dejmps"
+    """For links and ends; EPL only where pairs are Psi, as of single clicks, and else DEJMPS in its place."""
+    distillation_schedule: DistillationSchedule = "recurrence"
+    """Equal with equal, or the best pair with a fresh one."""
     test_fraction: float = 0.0
     """Share of the pairs that the ends sacrifice to estimate the fidelity."""
     waiting: bool = True

@@ -5,11 +5,9 @@ Upstream is towards the head, the end that opened the circuit; downstream is tow
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from qnode.wire.application import RequestKind, Swapping
+from qnode.wire.application import DistillationProtocol, DistillationSchedule, RequestKind, Swapping
 from qnode.wire.codec import Message
 from qnode.wire.quantum import Axis
 
@@ -43,8 +41,8 @@ class Path(Message, frozen=True, kw_only=True, tag="path"):
     slots: int
     swapping: Swapping
     cutoff_ps: int | None
-    distillation_protocol: Literal["bbpssw", "dejmps", "epl"] = "dejmps"
-    distillation_schedule: Literal["recurrence", "pumping"] = "recurrence"
+    distillation_protocol: DistillationProtocol = "dejmps"
+    distillation_schedule: DistillationSchedule = "recurrence"
     end_distillation_rounds: int = 0
 
 
@@ -171,9 +169,11 @@ class DistilPairs(Message, frozen=True, kw_only=True, tag="distil_pairs"):
     circuit: str
     kept: str
     sacrificed: str
-    protocol: str
+    protocol: DistillationProtocol
     bit: int
     frames: tuple[tuple[int, int], tuple[int, int]]
+    between_ends: bool = False
+    """Whether these are pairs of the circuit's two ends, under the tail's names."""
 
 
 class PairDistilled(Message, frozen=True, kw_only=True, tag="pair_distilled"):
@@ -183,6 +183,7 @@ class PairDistilled(Message, frozen=True, kw_only=True, tag="pair_distilled"):
     kept: str
     sacrificed: str
     bit: int | None
+    between_ends: bool = False
 
 
 CircuitMessage = (

@@ -21,10 +21,9 @@ from qnode.stack.circuits.distilling import Distilling
 from qnode.stack.circuits.reservations import Reservation
 from qnode.stack.circuits.then import Then
 from qnode.stack.core import Core
-from qnode.stack.distillation import Protocol as DistillationProtocol
-from qnode.stack.distillation import Schedule
 from qnode.stack.link_layer import Generating, LinkLayer
 from qnode.stack.memory import Cause, HeldQubit
+from qnode.wire.application import DistillationProtocol, DistillationSchedule
 from qnode.wire.circuits import (
     CircuitMessage,
     DistilPairs,
@@ -98,6 +97,9 @@ class End(Protocol):
     def died(self, pair_id: str, reason: str) -> None:
         """A pair that this end has taken is worth nothing."""
 
+    def distil(self, message: DistilPairs | PairDistilled) -> None:
+        """The other end's part in distilling pairs."""
+
 
 @dataclass(slots=True, eq=False)
 class Side:
@@ -143,7 +145,7 @@ class Side:
         return self.circuit.path.distillation_protocol
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> DistillationSchedule:
         """As the path says."""
         return self.circuit.path.distillation_schedule
 
@@ -507,7 +509,11 @@ class Installed:
             self.look()
 
     def distil(self, sender: str, message: DistilPairs | PairDistilled) -> None:
-        """A neighbour's part in distilling two pairs of their link."""
+        """Another node's part in distilling two pairs of a link, or of the two ends."""
+        if message.between_ends:
+            if self.end is not None:
+                self.end.distil(message)
+            return
         side = self._side_of(message.kept)
         if side is not None and side.distilling is not None and side.link.remote == sender:
             side.distilling.told(message)

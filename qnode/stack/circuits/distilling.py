@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from qnode.stack.circuits.then import Then
 from qnode.stack.core import Core
-from qnode.stack.distillation import Protocol as DistillationProtocol
-from qnode.stack.distillation import Schedule, keeps, local_steps, next_round, resulting_frame
+from qnode.stack.distillation import (
+    Frame,
+    UnsuitableFrame,
+    check_frames,
+    keeps,
+    local_steps,
+    next_round,
+    resulting_frame,
+)
 from qnode.stack.memory import Cause
+from qnode.wire.application import DistillationProtocol, DistillationSchedule
 from qnode.wire.circuits import DistilPairs, PairDistilled
 from qnode.wire.fabric import Circuit
 
@@ -30,7 +38,7 @@ class Holder(Protocol):
         """Which one."""
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> DistillationSchedule:
         """Which pairs with which."""
 
     @property
@@ -82,6 +90,7 @@ class Round:
     sacrificed: LinkPair
     ids: tuple[str, str]
     frames: tuple[tuple[int, int], tuple[int, int]]
+    protocol: DistillationProtocol
     bit: int | None = None
     """What this end has read."""
     other_bit: int | None = None
@@ -120,7 +129,8 @@ class Distilling:
             if chosen is None:
                 return
             kept, sacrificed = waiting[chosen[0]], waiting[chosen[1]]
-            self._begin(kept, sacrificed, (kept.frame, sacrificed.frame))
+            frames = (kept.frame, sacrificed.frame)
+            self._begin(kept, sacrificed, frames, suitable(holder.protocol, frames))
 
     def told(self, message: DistilPairs | PairDistilled) -> None:
         """The other end has begun a round, or answers."""
@@ -144,7 +154,7 @@ class Distilling:
         kept, sacrificed = holder.ready_under(message.kept), holder.ready_under(message.sacrificed)
         if kept is not None and sacrificed is not None and not (kept.held.busy or sacrificed.held.busy):
             del self.asked[message.kept]
-            self._begin(kept, sacrificed, message.frames, other_bit=message.bit)
+            self._begin(kept, sacrificed, message.frames, message.protocol, other_bit=message.bit)
         elif not (holder.is_coming(message.kept) and holder.is_coming(message.sacrificed)):
             del self.asked[message.kept]
             for pair in (kept, sacrificed):
@@ -157,18 +167,19 @@ class Distilling:
         kept: LinkPair,
         sacrificed: LinkPair,
         frames: tuple[tuple[int, int], tuple[int, int]],
+        protocol: DistillationProtocol,
         *,
         other_bit: int | None = None,
     ) -> None:
         holder = self.holder
         ids = (holder.common_name(kept), holder.common_name(sacrificed))
-        current = self.rounds[ids[0]] = Round(kept, sacrificed, ids, frames, other_bit=other_bit)
+        current = self.rounds[ids[0]] = Round(kept, sacrificed, ids, frames, protocol, other_bit=other_bit)
         for pair in (kept, sacrificed):
             holder.take(pair)
             pair.held.busy = True
         sacrificed.held.slot.change(Cause.LEAVE)
         steps = local_steps(
-            holder.protocol,
+            protocol,
             end="head" if holder.chooses else "tail",
             kept=kept.held.name,
             sacrificed=sacrificed.held.name,
@@ -188,7 +199,7 @@ class Distilling:
                         circuit=holder.circuit_name,
                         kept=ids[0],
                         sacrificed=ids[1],
-                        protocol=holder.protocol,
+                        protocol=protocol,
                         bit=bits[0],
                         frames=frames,
                     )
@@ -213,13 +224,13 @@ class Distilling:
             return
         del self.rounds[name]
         holder, kept = self.holder, current.kept
-        good = keeps(holder.protocol, current.bit, current.other_bit, pair_ids=current.ids, frames=current.frames)
+        good = keeps(current.protocol, current.bit, current.other_bit, pair_ids=current.ids, frames=current.frames)
         if holder.chooses:
             holder.core.record("distilled", circuit=holder.circuit_name, pair=name, kept=good)
         if not good:
             self._spoil(kept, "its distillation failed")
             return
-        kept.frame = resulting_frame(holder.protocol, pair_ids=current.ids, frames=current.frames)
+        kept.frame = resulting_frame(current.protocol, pair_ids=current.ids, frames=current.frames)
         kept.rounds += 1
         died = kept.held.doomed is not None
         holder.core.settle(kept.held)
@@ -238,3 +249,12 @@ class Distilling:
         self.holder.tell_other_end(
             PairDistilled(circuit=self.holder.circuit_name, kept=kept, sacrificed=sacrificed, bit=bit)
         )
+
+
+def suitable(protocol: DistillationProtocol, frames: tuple[Frame, Frame]) -> DistillationProtocol:
+    """The protocol, or DEJMPS where it cannot take pairs that are announced like that."""
+    try:
+        check_frames(protocol, frames)
+    except UnsuitableFrame:
+        return "dejmps"
+    return protocol

@@ -11,15 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from qnode.stack.circuits.data_plane import MOST_REMEMBERED, Frame, Installed, LinkPair, Side, number_of, xor
 from qnode.stack.circuits.distilling import Distilling
 from qnode.stack.circuits.estimate import Estimate
 from qnode.stack.circuits.then import Then
 from qnode.stack.core import Core
-from qnode.stack.distillation import Protocol as DistillationProtocol
-from qnode.stack.distillation import Schedule
 from qnode.stack.link_layer import correction
 from qnode.stack.memory import Cause, HeldQubit, PairEnd
+from qnode.wire.application import DistillationProtocol, DistillationSchedule
 from qnode.wire.circuits import DistilPairs, PairComplete, PairDistilled, PairKept, SwapOutcome
 from qnode.wire.fabric import Circuit
 from qnode.wire.quantum import Axis, Measure
@@ -113,7 +114,7 @@ class EndPairs:
         return self.installed.path.distillation_protocol
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> DistillationSchedule:
         """As the path says."""
         return self.installed.path.distillation_schedule
 
@@ -165,7 +166,7 @@ class EndPairs:
 
     def tell_other_end(self, message: DistilPairs | PairDistilled) -> None:
         """Send to the circuit's other end."""
-        self.installed.tell(self.remote, message)
+        self.installed.tell(self.remote, msgspec.structs.replace(message, between_ends=True))
 
 
 @dataclass(slots=True, eq=False)
@@ -343,6 +344,11 @@ class Head:
             self.estimate.add(str(finished.axis), finished.bit ^ int(finished.other_qubit))
             self.tested()
 
+    def distil(self, message: DistilPairs | PairDistilled) -> None:
+        """The tail's part in distilling pairs between the ends."""
+        if self.distilling is not None:
+            self.distilling.told(message)
+
     def died(self, pair_id: str, reason: str) -> None:
         """One of the head's pairs is worth nothing."""
         chain = self.chains.get(pair_id)
@@ -487,6 +493,11 @@ class Tail:
         pair = self.pairs.pop(pair_id, None)
         if pair is not None:
             self._side.forget(pair)
+
+    def distil(self, message: DistilPairs | PairDistilled) -> None:
+        """The head's part in distilling pairs between the ends."""
+        if self.distilling is not None:
+            self.distilling.told(message)
 
     def died(self, pair_id: str, reason: str) -> None:
         """One of the tail's pairs is worth nothing."""

@@ -286,6 +286,8 @@ class Circuits:
             swapping=asked.swapping,
             cutoff_ps=asked.cutoff_ps,
             end_distillation_rounds=asked.end_distillation_rounds,
+            distillation_protocol=asked.distillation_protocol,
+            distillation_schedule=asked.distillation_schedule,
         )
         endpoint.path = path
         endpoint.change(EndpointCause.ROUTE)

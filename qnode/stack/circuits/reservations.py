@@ -80,11 +80,11 @@ class Reservations:
         )
 
     def _fits(self, slots: int, *, dedicated: bool) -> bool:
-        """Dedicated slots leave one communication slot to those circuits that share; the others need storage."""
+        """Dedicated slots leave one communication slot to circuits that share, where storage makes that possible."""
         taken = self.dedicated_slots
         stored = sum(each.slots for each in self.held.values() if not each.dedicated)
         if dedicated:
-            return taken + slots <= self.communication_slots - (1 if stored else 0)
+            return taken + slots <= self.communication_slots - (1 if stored or self.storage_slots > 1 else 0)
         return self.communication_slots > taken and stored + slots <= self.storage_slots
 
     def victims(self, *, shares: dict[str, float], priority: int) -> tuple[str, ...]:

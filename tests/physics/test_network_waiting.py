@@ -92,7 +92,7 @@ def test_two_links_pair_after_pair(swapping: str) -> None:
     assert abs(correlation) < SIGMAS / math.sqrt(len(waits)), "waits are independent"
 
 
-@pytest.mark.parametrize(("success", "cutoff"), [((0.1, 0.1), 1), ((0.1, 0.1), 4), ((0.05, 0.2), 6), ((0.1, 0.3), 5)])
+@pytest.mark.parametrize(("success", "cutoff"), [((0.1, 0.1), 1), ((0.1, 0.1), 4), ((0.05, 0.2), 6), ((0.1, 0.3), 2)])
 def test_two_links_with_a_cutoff(success: tuple[float, float], cutoff: int) -> None:
     """800 pairs; the router gives a pair up after so many attempts, tells its neighbour, and both try again. A herald at
     the very instant of the cutoff is in time. The ends keep what they have: only the router knows what was swapped."""
@@ -116,7 +116,7 @@ def test_probabilistic_swaps_as_soon_as_possible(success: tuple[float, ...], swa
 def test_four_links_make_pairs_beneath_longer_ones() -> None:
     """300 circuits: a router whose swap is done has its memories free, so inner links make new pairs while the longer
     pair lives; if that dies, they are there. So the first pair comes sooner than in the chain of the paper, where a
-    segment rests while it is covered, and as soon as a chain says that follows the memories."""
+    segment rests while it is covered, as a chain says that follows the memories (by less than one hundredth)."""
     success = (0.4, 0.2, 0.5, 0.3)
     device = hardware(slots=2, bell_measurement_success_probability=0.5)
     waits = attempts_until_first_pair(in_step(success, device, seed=9), circuits=300)

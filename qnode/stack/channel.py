@@ -25,8 +25,9 @@ MOST_EARLY = 1024
 class Conversation:
     """One peer's part of the channel."""
 
-    stream: int = 0
-    """Which of our sequences this is; a new one begins after a peer was given up."""
+    stream: int
+    """Which of our sequences this is, by when it began: a new one begins after a peer was given up, and one that began
+    after a restart is newer than all before."""
     next_number: int = 0
     unacknowledged: deque[Sequenced] = field(default_factory=deque)
     housekeeping: deque[bool] = field(default_factory=deque)
@@ -80,8 +81,7 @@ class Channel:
         conversation = self._with(sender)
         self._heard_of_ours(sender, conversation, framed.their_stream, framed.heard)
         if framed.stream > conversation.their_stream:
-            conversation.their_stream, conversation.heard = framed.stream, 0
-            conversation.early.clear()
+            self._begins_anew(sender, conversation, framed)
         if framed.stream < conversation.their_stream:
             return
         if framed.number != conversation.heard:
@@ -124,18 +124,41 @@ class Channel:
         self.give_up(peer)
         self.lost_peer(peer)
 
+    def repeat(self, peer: str) -> None:
+        """The peer can be reached again: send at once what it has not acknowledged."""
+        conversation = self._with(peer)
+        if conversation.tries > 0:
+            conversation.tries = 0
+            self._repeat(peer, conversation)
+
     def give_up(self, peer: str) -> None:
         """Forget what the peer did not acknowledge; what is sent from here on is a new sequence."""
         conversation = self._with(peer)
         conversation.unacknowledged.clear()
         conversation.housekeeping.clear()
-        conversation.stream += 1
+        if conversation.next_number > 0:
+            conversation.stream = max(self.core.now, conversation.stream + 1)
         conversation.next_number = conversation.tries = 0
         conversation.watch = "none"
         self.core.cancel_timer(_retransmit(peer))
 
     def _with(self, peer: str) -> Conversation:
-        return self.conversations.setdefault(peer, Conversation())
+        conversation = self.conversations.get(peer)
+        if conversation is None:
+            conversation = self.conversations[peer] = Conversation(self.core.now)
+        return conversation
+
+    def _begins_anew(self, peer: str, conversation: Conversation, framed: Sequenced) -> None:
+        """The peer's first message, or the first after it gave this node up, or after it was started anew."""
+        first = conversation.their_stream < 0
+        conversation.their_stream, conversation.heard = framed.stream, 0
+        conversation.early.clear()
+        if first:
+            return
+        self.core.record("peer_began_anew", peer=peer)
+        if framed.their_stream < 0:
+            self.give_up(peer)  # it knows nothing of what this node told it before
+        self.lost_peer(peer)
 
     def _heard_of_ours(self, peer: str, conversation: Conversation, stream: int, heard: int) -> bool:
         """Whether the peer's acknowledgement tells something new."""

@@ -11,7 +11,7 @@ from qnode.stack.events import Action, Answer, CancelTimer, Operate, Record, Sen
 from qnode.stack.memory import Cause, HeldQubit, Memory, SlotState
 from qnode.wire import application, fabric
 from qnode.wire.application import Answer as AnswerMessage
-from qnode.wire.peer import PairDiscarded, PeerMessage
+from qnode.wire.peer import PairDiscarded, PairNews, PeerMessage
 from qnode.wire.quantum import Discard
 
 
@@ -56,6 +56,8 @@ class Core:
     actions: list[Action] = field(default_factory=list)
     sessions: dict[int, Session] = field(default_factory=dict)
     pending: dict[int, Pending] = field(default_factory=dict)
+    channel: Callable[[str, PairNews], None] | None = None
+    """Sends so that it arrives once and in order; None without a control plane."""
     _operations: int = 0
 
     OPEN_CALLS = 1024
@@ -91,6 +93,13 @@ class Core:
     def send(self, to: str, message: PeerMessage, *, over: str = "", housekeeping: bool = False) -> None:
         """Send a classical message to another node; ``over``: only beside this link."""
         self.actions.append(SendTo(to, message, over, housekeeping))
+
+    def tell_of_pair(self, to: str, news: PairNews) -> None:
+        """Tell the other end of a pair what became of this one's half: reliably, where there is a control plane."""
+        if self.channel is not None:
+            self.channel(to, news)
+        else:
+            self.send(to, news)
 
     def set_timer(self, delay_ps: int, key: TimerKey, *, housekeeping: bool = False) -> None:
         """Fire ``key`` after ``delay_ps``, instead of when it was to fire before."""
@@ -154,7 +163,7 @@ class Core:
             held.doomed = held.doomed or (why, tell)
             return
         if held.pair is not None and tell:
-            self.send(held.pair.remote, PairDiscarded(pair_id=held.pair.pair_id, reason=why))
+            self.tell_of_pair(held.pair.remote, PairDiscarded(pair_id=held.pair.pair_id, reason=why))
         held.slot.change(Cause.LEAVE)
         held.busy = True
         self.operate(fabric.Circuit(steps=(Discard(qubit=held.name),)), Leaving(self, (held,), f"was discarded: {why}"))

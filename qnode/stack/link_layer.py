@@ -26,6 +26,8 @@ from qnode.wire.quantum import Gate, Step
 
 Key = tuple[str, str]
 """A link and a purpose."""
+CIRCUIT_PURPOSE = "circuit "
+"""What the purposes of circuits begin with, and no application's."""
 
 
 class Consumer(Protocol):
@@ -124,6 +126,16 @@ class LinkLayer:
         if not any((other.link.name, other.purpose) == key for other in self.consumers):
             self._served.pop(key, None)
             self._follows.pop(key, None)
+            if consumer.purpose.startswith(CIRCUIT_PURPOSE):
+                self._announced.pop(key, None)
+
+    def forget_peer(self, peer: str) -> None:
+        """What was agreed with a neighbour about whose turn it is may not have reached it: agree anew."""
+        for link in self.links.values():
+            if link.remote == peer:
+                for key in [key for key in (*self._follows, *self._announced) if key[0] == link.name]:
+                    self._follows.pop(key, None)
+                    self._announced.pop(key, None)
 
     def queue_of(self, link: str) -> int:
         """How many want pairs of a link."""

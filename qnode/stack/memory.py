@@ -201,6 +201,7 @@ class Memory:
         self._vacating.remove(old)
         old.state, old.qubit = SlotState.FREE, None
         self._free[old.role].append(old)
+        self.releases += 1
 
     def undo_move(self, held: HeldQubit, old: MemorySlot) -> None:
         """The move was refused: the qubit is still in its old slot."""
@@ -209,6 +210,7 @@ class Memory:
         self._vacating.remove(old)
         new.state, new.qubit = SlotState.FREE, None
         self._free[new.role].append(new)
+        self.releases += 1
 
     def fate(self, name: str) -> str:
         """What became of a qubit that is not here."""

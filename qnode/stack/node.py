@@ -74,13 +74,15 @@ class Node:
         self.core = Core(configuration, memory)
         network = configuration.network or NetworkConfiguration()
         self.channel = Channel(self.core, network.acknowledge_delay_ps, self._from_channel, self._lost_peer)
+        if configuration.network is not None:
+            self.core.channel = self.channel.send
         self.link_layer = LinkLayer(self.core, self.channel.send)
         self.pair_requests = PairRequests(self.core, self.link_layer)
         self.routing = Routing(
             self.core,
             self.channel.send,
-            link_lost=lambda link, reason: self.circuits.signalling.link_lost(link, reason),
-            link_found=lambda link: None,
+            link_lost=self._link_lost,
+            link_found=lambda link: self.channel.repeat(self.link_layer.links[link].remote),
         )
         self.routing.queue_of = self.link_layer.queue_of
         self.circuits = Circuits(self.core, self.routing, self.link_layer, self.channel)
@@ -137,6 +139,9 @@ class Node:
             SwapOutcome: lambda _, message: self.circuits.swapped(message),
             PairComplete: self.circuits.complete,
             PairKept: self.circuits.kept,
+            PairDiscarded: self._of_pair,
+            TeleportOutcome: self._of_pair,
+            PreparedRemotely: self._of_pair,
             GroupAsked: self.groups.told,
             GroupInvited: self.groups.told,
             GroupReady: self.groups.told,
@@ -332,11 +337,22 @@ class Node:
         self._told[type(message)](sender, message)
 
     def _lost_peer(self, peer: str) -> None:
-        """A peer did not acknowledge what it was told."""
+        """What this peer was told, or told, may be lost."""
+        self.link_layer.forget_peer(peer)
         if self.configuration.network is not None:
             self.routing.silent(peer)
             self.circuits.signalling.silent(peer)
             self.circuits.silent(peer)
+
+    def _link_lost(self, link: str, reason: str) -> None:
+        """A link does not work any more; with the last one to a neighbour, what was told it may be lost."""
+        self.circuits.signalling.link_lost(link, reason)
+        remote = self.link_layer.links[link].remote
+        if not any(each.up for each in self.routing.adjacencies.values() if each.link.remote == remote):
+            self.channel.give_up(remote)
+            self.link_layer.forget_peer(remote)
+            self.circuits.signalling.silent(remote)
+            self.circuits.silent(remote)
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""
@@ -367,6 +383,9 @@ class Node:
             self.core.record("message_dropped", sender=sender, reason=f"{message.pair_id} is not a pair with it")
         elif isinstance(message, TeleportOutcome):
             self.teleportation.told(held, message)
+        elif self.circuits.signalling.owns(held):
+            if isinstance(message, PairDiscarded):
+                self.circuits.signalling.pair_lost(message.pair_id, f"at {sender}, {message.reason}")
         elif isinstance(message, PairDiscarded):
             self.teleportation.discarded(message.pair_id, f"at {sender}, {message.reason}")
             self.pair_requests.discarded_remotely(held, sender, message)

@@ -10,7 +10,7 @@ import msgspec
 from qnode.config import LinkConfiguration
 from qnode.stack.core import Core, Leaving, RequestRefused
 from qnode.stack.events import TimerKey
-from qnode.stack.link_layer import LinkLayer, correction
+from qnode.stack.link_layer import CIRCUIT_PURPOSE, LinkLayer, correction
 from qnode.stack.memory import Cause, HeldQubit
 from qnode.wire.application import BellPair, Measured, Pair, RequestPairs
 from qnode.wire.fabric import Circuit, Heralded
@@ -104,6 +104,8 @@ class PairRequests:
             raise RequestRefused("bad_request", f"timeout_ps is {asked.timeout_ps}, expected more than 0")
         if self.core.configuration.communication_slots == 0:
             raise RequestRefused("no_slot", f"{self.core.configuration.name} has no communication slot")
+        if asked.purpose.startswith(CIRCUIT_PURPOSE):
+            raise RequestRefused("bad_request", f"purposes that begin with {CIRCUIT_PURPOSE!r} belong to circuits")
         if asked.axis is not None:
             if asked.kind == "K":
                 raise RequestRefused("bad_request", "a request of kind K keeps its pairs: give no axis")
@@ -334,7 +336,7 @@ class Measuring:
         core = self.layer.core
         core.memory.release(self.held, why="was measured")
         if self.request.asked.kind == "R":
-            core.send(
+            core.tell_of_pair(
                 self.request.link.remote,
                 PreparedRemotely(pair_id=self.pair_id, axis=self.axis, bit=bits[0]),
             )

@@ -123,7 +123,7 @@ class Sending:
         core = self.part.core
         for held in self.consumed:
             core.memory.release(held, why=f"was teleported or measured at {core.now / 1e12:.9g} s")
-        core.send(self.remote, TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1])))
+        core.tell_of_pair(self.remote, TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1])))
         core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits))
 
     def refused(self, code: str, reason: str, done: int) -> None:

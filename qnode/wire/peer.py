@@ -41,8 +41,11 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
     bit: int
 
 
-NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage
-"""What has to arrive exactly once and in order."""
+PairNews = PairDiscarded | TeleportOutcome | PreparedRemotely
+"""From one end of a pair to the other."""
+
+NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage | PairNews
+"""What has to arrive exactly once and in order. News of pairs comes as it is where there is no control plane."""
 
 
 class Sequenced(Message, frozen=True, kw_only=True, tag="sequenced"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import activations
 import baselines
+import network
 import results
 import scenarios
 
@@ -137,7 +138,15 @@ def ghz(*, quick: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Run what was asked for."""
-    parts = {"startup": startup, "rates": rates, "activations": activations.measured, "crowd": crowd, "ghz": ghz}
+    parts = {
+        "startup": startup,
+        "rates": rates,
+        "activations": activations.measured,
+        "crowd": crowd,
+        "ghz": ghz,
+        "chains": network.chains,
+        "metropolitan": network.metropolitan,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=[*parts, "pace"], action="append")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")

@@ -88,12 +88,14 @@ def chain(count: int) -> Scenario:
     )
 
 
-def run(scenario: Scenario) -> tuple[RunOutcome, dict[str, dict[str, Any]]]:
-    """Run a scenario; gives its outcome and what its applications reported."""
+def run(scenario: Scenario, *, directory: Path = PROGRAMS) -> tuple[RunOutcome, dict[str, dict[str, Any]]]:
+    """Run a scenario whose programs lie in ``directory``; gives its outcome and what its applications reported."""
 
     async def work(testbed: Testbed) -> tuple[RunOutcome, dict[str, dict[str, Any]]]:
         outcome = await testbed.run()
-        failed = {name: process.status for name, process in outcome.applications.items() if process.code != 0}
+        failed = {
+            name: process.status for name, process in outcome.applications.items() if process.code not in (0, None)
+        }
         if failed:
             logs = "".join(process.log.read_text() for process in outcome.applications.values())
             raise RuntimeError(f"applications failed: {failed}\n{logs}")
@@ -105,16 +107,22 @@ def run(scenario: Scenario) -> tuple[RunOutcome, dict[str, dict[str, Any]]]:
                     results.setdefault(line["application"], {}).update(line["values"])
         return outcome, results
 
-    return on_testbed(scenario, work)
+    return on_testbed(scenario, work, programs=directory)
 
 
-def on_testbed(scenario: Scenario, work: Callable[[Testbed], Coroutine[Any, Any, T]], *, serves: bool = False) -> T:
+def on_testbed(
+    scenario: Scenario,
+    work: Callable[[Testbed], Coroutine[Any, Any, T]],
+    *,
+    serves: bool = False,
+    programs: Path = PROGRAMS,
+) -> T:
     """Bring a testbed up in a temporary run directory, do ``work``, take it down."""
     directory = Path(tempfile.mkdtemp(prefix="qloom-bench-"))
     (directory / "logs").mkdir()
 
     async def main() -> T:
-        async with Testbed(scenario, PROGRAMS, directory, serves_until_stopped=serves) as testbed:
+        async with Testbed(scenario, programs, directory, serves_until_stopped=serves) as testbed:
             return await work(testbed)
 
     try:

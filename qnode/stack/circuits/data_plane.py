@@ -83,6 +83,8 @@ class LinkPair:
     rounds: int = 0
     """How often it was distilled."""
     swapping: bool = False
+    overdue: bool = False
+    """The cutoff came while something was being done to it."""
     far_node: str = ""
     """In nested swapping, where its other end is known to be."""
     far_pair: str = ""
@@ -122,6 +124,8 @@ class Side:
     early: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """Pairs that died before their herald came, and why."""
     distilling: Distilling | None = None
+    grown: OrderedDict[str, SegmentGrew] = field(default_factory=OrderedDict)
+    """In nested swapping: news of how far pairs reach that came before they were ready."""
     last_number: int = -1
 
     @property
@@ -163,8 +167,7 @@ class Side:
         reason = self.early.pop(herald.pair_id, None)
         if reason is not None:
             self.circuit.core.discard(held, why=reason, tell=False)
-        elif self.circuit.closed:
-            self.circuit.core.discard(held, why="its circuit is gone", tell=False)
+            self.look()
         elif self.reserved or self.circuit.takes_at_once:
             self._ready(pair)
         else:
@@ -173,9 +176,15 @@ class Side:
 
     def died(self, held: HeldQubit, why: str) -> None:
         """News that a pair had died came before its herald."""
+        assert held.pair is not None
+        pair_id = held.pair.pair_id
+        self.last_number = number_of(pair_id)
         held.released = self._slot_freed
         self.to_herald -= 1
         self.circuit.core.discard(held, why=why, tell=False)
+        if self.circuit.end is not None:
+            self.circuit.end.died(pair_id, why)
+        self.look()
 
     def refused(self, reason: str) -> None:
         """The fabric will never make pairs on this link: a fault of the configuration."""
@@ -187,7 +196,7 @@ class Side:
         pair.held.busy = True
         if memory.free("storage") == 0:
             self.circuit.core.settle(pair.held)
-            self.lose(pair, "no storage slot was free")
+            self._lose_taken(pair, "no storage slot was free")
             return
         old = memory.begin_move(pair.held, "storage")
 
@@ -202,12 +211,20 @@ class Side:
             died = pair.held.doomed is not None
             self.circuit.core.settle(pair.held)
             if not died:
-                self.lose(pair, reason)
+                self._lose_taken(pair, reason)
 
         self.circuit.core.operate(Circuit(steps=(Move(qubit=pair.held.name, role="storage"),)), Then(moved, not_moved))
 
+    def _lose_taken(self, pair: LinkPair, reason: str) -> None:
+        self.lose(pair, reason)
+        if self.circuit.end is not None:
+            self.circuit.end.died(pair.pair_id, reason)
+
     def _ready(self, pair: LinkPair) -> None:
         self.pairs[pair.pair_id] = pair
+        grown = self.grown.pop(pair.pair_id, None)
+        if grown is not None:
+            pair.far_node, pair.far_pair = grown.far_node, grown.far_pair
         self.circuit.watch(self, pair)
         self.look()
 
@@ -332,8 +349,8 @@ class Installed:
                 self.link_layer.set_aside += reservation.slots_per_side
             self.link_layer.add(side)
 
-    def uninstall(self, reason: str, *, keep: Callable[[LinkPair], bool] = lambda _: False) -> None:
-        """Stop; discard every pair that is not delivered and that the end does not ``keep``."""
+    def uninstall(self, reason: str) -> None:
+        """Stop; discard every pair that is not delivered."""
         self.closed = True
         for side in self.sides.values():
             if side.distilling is not None:
@@ -345,9 +362,8 @@ class Installed:
                 self.link_layer.set_aside -= max(0, side.at_once - bound - used)
                 side.reserved = False
             for pair in (*side.pairs.values(), *side.taken.values()):
-                if not keep(pair):
-                    side.forget(pair)
-                    self.core.discard(pair.held, why=reason, tell=False)
+                side.forget(pair)
+                self.core.discard(pair.held, why=reason, tell=False)
 
     def _generating(self, side: Side) -> list[Generating]:
         return self.link_layer.generating.get((side.link.name, side.purpose), [])
@@ -386,7 +402,9 @@ class Installed:
             side.lose(side.pairs[pair_id], "older than the cutoff")
         elif side is not None and pair_id in side.taken and self.end is not None:
             pair = side.taken[pair_id]
-            if not pair.held.busy:
+            if pair.held.busy:
+                pair.overdue = True
+            else:
                 side.lose(pair, "older than the cutoff")
                 self.end.died(pair_id, "older than the cutoff")
 
@@ -503,10 +521,31 @@ class Installed:
     def grew(self, message: SegmentGrew) -> None:
         """A pair's other end is further away now."""
         side = self._side_of(message.pair_id)
-        pair = side.pairs.get(message.pair_id) if side is not None else None
+        if side is None:
+            return
+        pair = side.pairs.get(message.pair_id)
         if pair is not None:
-            pair.far_node, pair.far_pair = message.far_node, message.far_pair
-            self.look()
+            if self._is_further(message.far_node, pair.far_node):
+                pair.far_node, pair.far_pair = message.far_node, message.far_pair
+                self.look()
+        elif side.is_coming(message.pair_id):
+            before = side.grown.get(message.pair_id)
+            if before is None or self._is_further(message.far_node, before.far_node):
+                side.grown[message.pair_id] = message
+                while len(side.grown) > MOST_REMEMBERED:
+                    side.grown.popitem(last=False)
+
+    def _is_further(self, node: str, other: str) -> bool:
+        """Whether a node of the path is further from here than another: news may overtake older news."""
+        nodes = [hop.upstream for hop in self.path.hops] + [self.path.hops[-1].downstream]
+        if node not in nodes or other not in nodes:
+            return False
+        return abs(nodes.index(node) - self.position) > abs(nodes.index(other) - self.position)
+
+    def has(self, pair_id: str) -> bool:
+        """Whether it is one of the circuit's pairs here, not yet named by its ends."""
+        side = self._side_of(pair_id)
+        return side is not None and (pair_id in side.pairs or pair_id in side.taken)
 
     def distil(self, sender: str, message: DistilPairs | PairDistilled) -> None:
         """Another node's part in distilling two pairs of a link, or of the two ends."""
@@ -558,5 +597,6 @@ class Installed:
 
 
 def number_of(pair_id: str) -> int:
-    """A link counts its pairs."""
-    return int(pair_id.rpartition("/")[2])
+    """A link counts its pairs; -1: this is none of any link."""
+    number = pair_id.rpartition("/")[2]
+    return int(number) if number.isdecimal() and len(number) < 20 else -1

@@ -78,6 +78,9 @@ class Holder(Protocol):
     def spoil(self, pair: LinkPair, reason: str) -> None:
         """Discard it; the other end knows."""
 
+    def lose(self, pair: LinkPair, reason: str) -> None:
+        """Discard it, and tell the other end."""
+
     def tell_other_end(self, message: DistilPairs | PairDistilled) -> None:
         """Send to the node that holds the other halves."""
 
@@ -158,8 +161,8 @@ class Distilling:
         elif not (holder.is_coming(message.kept) and holder.is_coming(message.sacrificed)):
             del self.asked[message.kept]
             for pair in (kept, sacrificed):
-                if pair is not None:
-                    self._spoil(pair, "its other half was used to distil a pair that was gone here")
+                if pair is not None and not pair.held.busy:
+                    holder.spoil(pair, "its other half was used to distil a pair that was gone here")
             self._answer(message.kept, message.sacrificed, None)
 
     def _begin(
@@ -211,10 +214,13 @@ class Distilling:
         def refused(_: str, reason: str) -> None:
             self.rounds.pop(ids[0], None)
             for pair in (kept, sacrificed):
-                self._spoil(pair, reason)
-            if holder.chooses:
-                return  # the other end's halves run into the cutoff
-            self._answer(*ids, None)
+                if holder.chooses and not self.stopped:
+                    holder.lose(pair, reason)
+                else:
+                    holder.spoil(pair, reason)
+                holder.core.settle(pair.held)
+            if not holder.chooses:
+                self._answer(*ids, None)
 
         holder.core.operate(Circuit(steps=steps), Then(measured, refused))
 
@@ -240,10 +246,9 @@ class Distilling:
             holder.give_back(kept)
 
     def _spoil(self, pair: LinkPair, reason: str) -> None:
-        """Discard a pair that a round may be holding."""
+        """Discard a pair that a round is holding."""
         self.holder.spoil(pair, reason)
-        if pair.held.name in self.holder.core.memory.qubits and pair.held.slot.qubit == pair.held.name:
-            self.holder.core.settle(pair.held)
+        self.holder.core.settle(pair.held)
 
     def _answer(self, kept: str, sacrificed: str, bit: int | None) -> None:
         self.holder.tell_other_end(

@@ -92,6 +92,8 @@ class Endpoint:
     estimate: Estimate = field(default_factory=Estimate)
     degraded: bool = False
     closed_because: str = ""
+    closed_here: bool = False
+    """By this end; what the other end closed may still be drained."""
 
     def change(self, cause: EndpointCause) -> None:
         """Follow the table.

@@ -97,6 +97,17 @@ class EndPairs:
     pairs: OrderedDict[str, LinkPair] = field(default_factory=OrderedDict)
     """By the tail's id."""
     taken: dict[str, LinkPair] = field(default_factory=dict)
+    of_side: dict[str, LinkPair] = field(default_factory=dict)
+    """The same pairs as the side of the circuit here has taken them."""
+
+    def add(self, pair: LinkPair, of_side: LinkPair) -> None:
+        """One more pair between the ends."""
+        self.pairs[pair.pair_id], self.of_side[pair.pair_id] = pair, of_side
+
+    def forget(self, common_name: str) -> None:
+        """It is used, or worth nothing."""
+        for each in (self.pairs, self.taken, self.of_side):
+            each.pop(common_name, None)
 
     @property
     def core(self) -> Core:
@@ -151,14 +162,24 @@ class EndPairs:
         """It came through a round."""
         self.taken.pop(pair.pair_id, None)
         if self.chooses and pair.rounds >= self.rounds_wanted:
+            self.forget(pair.pair_id)
             self.finished(pair)
-        else:
-            self.pairs[pair.pair_id] = pair
+            return
+        self.pairs[pair.pair_id] = pair
+        of_side = self.of_side[pair.pair_id]
+        if of_side.overdue:
+            self.installed.expired(of_side.pair_id)
+
+    def lose(self, pair: LinkPair, reason: str) -> None:
+        """It is worth nothing, and the other end does not know."""
+        of_side = self.of_side[pair.pair_id]
+        self.forget(pair.pair_id)
+        self.side.lose(of_side, reason)
+        self.lost(pair.pair_id)
 
     def spoil(self, pair: LinkPair, reason: str) -> None:
         """It is worth nothing."""
-        self.pairs.pop(pair.pair_id, None)
-        self.taken.pop(pair.pair_id, None)
+        self.forget(pair.pair_id)
         self.lost(pair.pair_id)
         if reason:
             self.core.record("pair_died", circuit=self.circuit_name, pair=pair.pair_id, reason=reason)
@@ -249,7 +270,7 @@ class Head:
                 )
             holder = self.distilling.holder
             assert isinstance(holder, EndPairs)
-            holder.pairs[pair.pair_id] = pair
+            holder.add(pair, chain.pair)
             self.distilling.look()
             return
         self._finish(chain)
@@ -311,11 +332,13 @@ class Head:
         finished.frame = (0, 0)
 
         def corrected(_: tuple[int, ...]) -> None:
-            held.busy = False
-            self._tell(chain, finished, None)
+            died = held.doomed is not None
+            core.settle(held)
+            if not died:
+                self._tell(chain, finished, None)
 
         def refused(_: str, reason: str) -> None:
-            del self.committed[number]
+            self.committed.pop(number, None)
             core.settle(held)
             core.discard(held, why=reason, tell=False)
 
@@ -354,6 +377,9 @@ class Head:
         chain = self.chains.get(pair_id)
         if chain is not None:
             self._drop(chain)
+            if self.distilling is not None:
+                assert isinstance(self.distilling.holder, EndPairs)
+                self.distilling.holder.pairs.pop(chain.reaches, None)
 
     def stop(self) -> None:
         """The path is gone; what is committed stays."""
@@ -433,7 +459,7 @@ class Tail:
         self.pairs[pair.pair_id] = pair
         if self.distilling is not None:
             assert isinstance(self.distilling.holder, EndPairs)
-            self.distilling.holder.pairs[pair.pair_id] = LinkPair(pair.pair_id, pair.held, pair.frame, pair.heralded_at)
+            self.distilling.holder.add(LinkPair(pair.pair_id, pair.held, pair.frame, pair.heralded_at), pair)
             self.distilling.look()
         self._answer_if_told(pair.pair_id)
 
@@ -465,6 +491,9 @@ class Tail:
                 self._answer(message, kept=False)
             return
         del self.pairs[pair_id]
+        if self.distilling is not None:
+            assert isinstance(self.distilling.holder, EndPairs)
+            self.distilling.holder.forget(pair_id)
         self._side.forget(pair)
         held = pair.held
         assert held.pair is not None

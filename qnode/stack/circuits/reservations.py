@@ -59,15 +59,15 @@ class Reservations:
         return sum(each.slots for each in self.held.values() if each.dedicated)
 
     def reserve(
-        self, circuit: str, generation: int, *, shares: dict[str, float], slots: int, priority: int
+        self, circuit: str, generation: int, *, shares: dict[str, float], slots: int, priority: int, least: int = 1
     ) -> Reservation | Shortage:
-        """Reserve ``shares`` of links and up to ``slots`` slots for each of them, at least one."""
+        """Reserve ``shares`` of links and up to ``slots`` slots for each of them, at least ``least``."""
         for link, share in shares.items():
             free = self.free_share(link)
             if share > free + _ROUNDING:
                 reason = f"link {link} has {max(0.0, free):.3g} of its time free, {share:.3g} is needed"
                 return Shortage(link, reason)
-        for slots_per_side in range(max(1, slots), 0, -1):
+        for slots_per_side in range(max(least, slots), least - 1, -1):
             for dedicated in (True, False):
                 if self._fits(slots_per_side * len(shares), dedicated=dedicated):
                     reservation = Reservation(circuit, generation, priority, shares, slots_per_side, dedicated)
@@ -76,7 +76,7 @@ class Reservations:
         return Shortage(
             self.node,
             f"{self.node} has {self.free_slots} of its {self.communication_slots + self.storage_slots} memory slots "
-            f"free, {len(shares)} are needed",
+            f"free, {least * len(shares)} are needed",
         )
 
     def _fits(self, slots: int, *, dedicated: bool) -> bool:
@@ -87,7 +87,7 @@ class Reservations:
             return taken + slots <= self.communication_slots - (1 if stored or self.storage_slots > 1 else 0)
         return self.communication_slots > taken and stored + slots <= self.storage_slots
 
-    def victims(self, *, shares: dict[str, float], priority: int) -> tuple[str, ...]:
+    def victims(self, *, shares: dict[str, float], priority: int, least: int = 1) -> tuple[str, ...]:
         """The fewest circuits of lower priority, the lowest and latest first, whose end would make room; or none."""
         book = Reservations(self.node, self.communication_slots, self.storage_slots, dict(self.held))
         chosen = []
@@ -95,7 +95,7 @@ class Reservations:
         for each in sorted(latest_first, key=lambda each: each.priority):
             del book.held[each.circuit]
             chosen.append(each.circuit)
-            fits = book.reserve("", 0, shares=shares, slots=1, priority=priority)
+            fits = book.reserve("", 0, shares=shares, slots=least, priority=priority, least=least)
             if isinstance(fits, Reservation):
                 return tuple(chosen)
         return ()

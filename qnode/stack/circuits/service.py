@@ -150,7 +150,7 @@ class Circuits:
     def next_pair(self, session: int, request: NextCircuitPair) -> None:
         """Wait for a pair."""
         endpoint = self._of(session, request.circuit)
-        if endpoint.state is EndpointState.CLOSED and not endpoint.ready:
+        if endpoint.state is EndpointState.CLOSED and not (endpoint.ready or endpoint.committed):
             raise RequestRefused("closed", f"circuit {request.circuit} is closed: {endpoint.closed_because}")
         endpoint.pair_calls.append(request.call)
         if request.timeout_ps is not None:
@@ -172,6 +172,7 @@ class Circuits:
         endpoint = self._of(session, request.circuit)
         if endpoint.state is not EndpointState.CLOSED:
             self._end(endpoint, "closed", "closed by its application")
+        self._discard_ready(endpoint, "closed by its application")
         self.core.done(session, request.call)
 
     def _of(self, session: int, circuit: str) -> Endpoint:
@@ -501,6 +502,7 @@ class Circuits:
             if finished.held is not None:
                 self.core.discard(finished.held, why=reason)
         endpoint.committed.clear()
+        self._end_calls(endpoint)
 
     # Pairs
 
@@ -535,6 +537,7 @@ class Circuits:
                 lambda finished: self._deliver(endpoint, finished),
                 endpoint.end.judge_test,
             )
+            self._end_calls(endpoint)
 
     def _deliver(self, endpoint: Endpoint, finished: Finished) -> None:
         """A pair that both ends have."""
@@ -554,7 +557,7 @@ class Circuits:
             swaps=finished.swaps,
         )
         endpoint.delivered += 1
-        if endpoint.state is EndpointState.CLOSED:
+        if endpoint.closed_here:
             if finished.held is not None:
                 core.discard(finished.held, why="its circuit is closed")
             return
@@ -644,15 +647,27 @@ class Circuits:
                 name = core.configuration.name
                 gone = Teardown(circuit=circuit, generation=generation, code="closed", where=name, reason=reason)
                 self.tell(endpoint.remote, gone)
-        for finished in endpoint.ready:
-            if finished.held is not None and finished.held.name in core.memory.qubits:
-                core.discard(finished.held, why=f"its circuit ended: {reason}")
-        endpoint.ready.clear()
-        for call in endpoint.pair_calls:
-            core.cancel_timer(("circuit_pair", circuit, call))
-            core.fail(endpoint.session, call, "closed", f"circuit {circuit} is closed: {reason}")
-        endpoint.pair_calls.clear()
+        if tell:  # else the other end has closed it, and what both ends have may still be asked for
+            self._discard_ready(endpoint, reason)
+        endpoint.closed_here = tell
+        self._end_calls(endpoint)
         self._event(endpoint, "closed", reason)
+
+    def _end_calls(self, endpoint: Endpoint) -> None:
+        """Tell whoever waits for a pair that there will be none, once no promised one is under way."""
+        if endpoint.state is not EndpointState.CLOSED or (endpoint.committed and not endpoint.closed_here):
+            return
+        for call in endpoint.pair_calls:
+            self.core.cancel_timer(("circuit_pair", endpoint.circuit, call))
+            reason = f"circuit {endpoint.circuit} is closed: {endpoint.closed_because}"
+            self.core.fail(endpoint.session, call, "closed", reason)
+        endpoint.pair_calls.clear()
+
+    def _discard_ready(self, endpoint: Endpoint, reason: str) -> None:
+        for finished in endpoint.ready:
+            if finished.held is not None and finished.held.name in self.core.memory.qubits:
+                self.core.discard(finished.held, why=f"its circuit ended: {reason}")
+        endpoint.ready.clear()
 
     def _event(self, endpoint: Endpoint, kind: CircuitEventKind, reason: str, path: tuple[str, ...] = ()) -> None:
         endpoint.events.append(Event(kind, reason, path))

@@ -17,6 +17,7 @@ from qnode.stack.circuits.data_plane import End, Installed
 from qnode.stack.circuits.reservations import Reservation, Reservations, Shortage
 from qnode.stack.core import Core
 from qnode.stack.link_layer import LinkLayer
+from qnode.stack.memory import HeldQubit
 from qnode.stack.paths import FORWARDING_ROLES
 from qnode.wire.circuits import (
     CircuitMessage,
@@ -97,6 +98,15 @@ class Transit:
         """The circuit's links here, and the shares of their time."""
         around = self.path.hops[max(0, self.position - 1) : self.position + 1]
         return {hop.link: hop.share for hop in around}
+
+    @property
+    def least_slots(self) -> int:
+        """A side needs: distillation of so many rounds holds a pair of each, and one more to come through them all."""
+        path = self.path
+        around = path.hops[max(0, self.position - 1) : self.position + 1]
+        is_end = self.upstream is None or self.downstream is None
+        between_ends = path.end_distillation_rounds if is_end and path.kind == "K" else 0
+        return 1 + between_ends + max(hop.distillation_rounds for hop in around)
 
 
 class Ends(Protocol):
@@ -182,14 +192,14 @@ class Signalling:
         """A circuit wants to pass or end here."""
         name = self.core.configuration.name
         position = next((i + 1 for i, hop in enumerate(path.hops) if hop.downstream == name), 0)
-        if position == 0 or path.hops[position - 1].upstream != sender:
+        if position == 0 or path.hops[position - 1].upstream != sender or not self._has_links(path, position):
             self.core.record("message_dropped", sender=sender, reason=f"circuit {path.circuit} does not come that way")
             return
         known = self.transits.get(path.circuit)
         if known is not None:
             if known.path.generation >= path.generation:
                 return
-            self._free(known, TransitCause.TEARDOWN, "its circuit has another path")
+            self._tear(known, TransitCause.TEARDOWN, "failed", name, "its circuit has another path")
         transit = Transit(path, position)
         shortage = self._admit(transit)
         if shortage is not None:
@@ -276,6 +286,22 @@ class Signalling:
         else:
             installed.distil(sender, message)
 
+    def owns(self, held: HeldQubit) -> bool:
+        """Whether a half is some circuit's link pair, which its sides and ends keep account of."""
+        return held.pair is not None and self._installed_with(held.pair.pair_id) is not None
+
+    def pair_lost(self, pair_id: str, reason: str) -> None:
+        """The other end of a circuit's link pair has discarded its half."""
+        installed = self._installed_with(pair_id)
+        if installed is not None:
+            installed.pair_died(PairDied(circuit=installed.name, pair_id=pair_id, reason=reason))
+
+    def _installed_with(self, pair_id: str) -> Installed | None:
+        for transit in self.transits.values():
+            if transit.installed is not None and transit.installed.has(pair_id):
+                return transit.installed
+        return None
+
     def pair_expired(self, pair_id: str) -> None:
         """A pair may have waited too long."""
         link = pair_id.rpartition("/")[0]
@@ -291,10 +317,10 @@ class Signalling:
             self._tear(transit, TransitCause.TEARDOWN, "failed", link, reason)
 
     def silent(self, peer: str) -> None:
-        """A peer acknowledges nothing: circuits that pass it are over here."""
+        """What a peer was told, or told, may be lost: circuits that it has a part in are over here."""
         for transit in list(self.transits.values()):
-            if peer in (transit.upstream, transit.downstream):
-                self._tear(transit, TransitCause.SILENCE, "failed", peer, f"{peer} acknowledges nothing")
+            if any(peer in (hop.upstream, hop.downstream) for hop in transit.path.hops):
+                self._tear(transit, TransitCause.SILENCE, "failed", peer, f"messages with {peer} were lost")
 
     def refresh_due(self, circuit: str, generation: int) -> None:
         """The head keeps its circuit alive."""
@@ -312,6 +338,17 @@ class Signalling:
 
     # The parts of it
 
+    def _has_links(self, path: Path, position: int) -> bool:
+        """Whether the path's links at this node are links of this node, to where the path says."""
+        links, before = self.link_layer.links, path.hops[position - 1]
+        ends = {before.link: before.upstream}
+        if position < len(path.hops):
+            after = path.hops[position]
+            if after.upstream != before.downstream or after.link == before.link:
+                return False
+            ends[after.link] = after.downstream
+        return all(link in links and links[link].remote == remote for link, remote in ends.items())
+
     def _of(self, circuit: str, generation: int) -> Transit | None:
         transit = self.transits.get(circuit)
         return transit if transit is not None and transit.path.generation == generation else None
@@ -328,7 +365,7 @@ class Signalling:
                 return Shortage(link, f"link {link} does not work at {name}")
         found = self._reserve(transit)
         if isinstance(found, Shortage) and path.priority > 0:
-            victims = self.reservations.victims(shares=transit.links, priority=path.priority)
+            victims = self.reservations.victims(shares=transit.links, priority=path.priority, least=transit.least_slots)
             for victim in victims:
                 reason = f"circuit {path.circuit} of priority {path.priority} took its place at {name}"
                 self._tear(self.transits[victim], TransitCause.TEARDOWN, "preempted", name, reason)
@@ -343,7 +380,12 @@ class Signalling:
     def _reserve(self, transit: Transit) -> Reservation | Shortage:
         path = transit.path
         return self.reservations.reserve(
-            path.circuit, path.generation, shares=transit.links, slots=path.slots, priority=path.priority
+            path.circuit,
+            path.generation,
+            shares=transit.links,
+            slots=path.slots,
+            priority=path.priority,
+            least=transit.least_slots,
         )
 
     def _install(self, transit: Transit) -> Installed:

@@ -1,8 +1,8 @@
 """What a chain of links can be expected to yield: fidelity, rate, and how much of each link's time that takes.
 
-Links make pairs after exponential waiting times, independent of each other; every node swaps as soon as it can. Three
-approximations, each noted where it is made: decay is reckoned at mean waiting times, several memories a link are
-interpolated between two limits, and what a cutoff throws away between one mean wait and the exponential's tail.
+Links make pairs after exponential waiting times, independent of each other; every node swaps the oldest pairs as soon
+as it can. Approximations, each noted where it is made: decay is reckoned at mean waiting times, several memories a link
+are exact for two links and taken over to chains, and waits under a cutoff are taken to be exponential.
 """
 
 from __future__ import annotations
@@ -16,6 +16,13 @@ from qnode.stack.bell_diagonal import convolve, dejmps, distillation_noise, memo
 from qnode.wire.routing import LinkState, PathRequirement
 
 SECOND_PS = 10**12
+MOST_MEMORIES = 64
+"""Beyond which a queue is reckoned no longer."""
+NEWS_TO_DELIVER = 1.5
+"""Crossings of the path after the last swap, on average, until a pair is handed over: the outcome comes to the head
+from the middle, the head tells the tail."""
+NEWS_TO_FREE = 2.5
+"""And until the head's memory is free again: the tail answers."""
 
 
 @dataclass(slots=True)
@@ -76,9 +83,33 @@ def expected_maximum_s(rates_hz: Sequence[float]) -> float:
     return total * step
 
 
-def expected_gap_s(a_hz: float, b_hz: float) -> float:
-    """Mean time between the first events of two exponential processes: how long one waits for the other."""
-    return 1.0 / a_hz + 1.0 / b_hz - 2.0 / (a_hz + b_hz)
+def expected_gap_s(a_hz: float, b_hz: float, memories: int = 1) -> float:
+    """Mean time that a pair of one link waits for one of the other at the node between them, either way.
+
+    With one memory each: between the first events of two exponential processes, 1/a + 1/b - 2/(a + b).
+    """
+    return queueing_s(a_hz, b_hz, memories) + queueing_s(b_hz, a_hz, memories)
+
+
+def queueing_s(own_hz: float, other_hz: float, memories: int) -> float:
+    """Mean time, over all swaps, that the pair of one link has waited for the other's, oldest first.
+
+    By how many pairs the link is ahead is a random walk between -m and m, as either stops when its memories are full;
+    its stationary weights are (own/other)^k. Little's law: mean queue over throughput. For equal rates r and both
+    directions together it is (m + 1)/(2r); for one memory and one direction own/(other (own + other)).
+    """
+    memories = min(memories, MOST_MEMORIES)
+    step = math.log(own_hz / other_hz)
+    weights = [math.exp(k * step - memories * abs(step)) for k in range(-memories, memories + 1)]
+    ahead = math.fsum(k * weight for k, weight in enumerate(weights[memories:]))
+    return ahead / (own_hz * math.fsum(weights[:-1]))
+
+
+def kept_wait_s(mean_s: float, cutoff_s: float) -> float:
+    """Mean wait of what is not thrown away at the cutoff, if waits are exponential: at most half the cutoff."""
+    if mean_s <= 0.0 or cutoff_s > 100.0 * mean_s:
+        return mean_s
+    return mean_s - cutoff_s / math.expm1(cutoff_s / mean_s)
 
 
 def link_yield(
@@ -104,35 +135,47 @@ def link_yield(
 def predict(segments: Sequence[Segment], states: Sequence[LinkState], requirement: PathRequirement) -> Prediction:
     """What a path of these links yields; ``states`` are those of its nodes, one more than links.
 
-    Fidelity: all errors of a path commute, so they are folded together. The halves at a node between two links wait
-    E|T1 - T2| in all, for one of them is swapped as it comes; those at the ends wait for the last link and for the
-    news of it, unless they are measured at once (kind M, and the head's of kind R). No wait counts beyond the cutoff.
+    Fidelity: all errors of a path commute, so they are folded together. The halves at a node between two links wait for
+    each other; those at the ends wait for all links and for the news of it, unless they are measured at once (kind M,
+    and the head's of kind R). With more memories there are more that wait, oldest first. A cutoff shortens
+    all waits.
 
     Rate: with one memory a link, all links start anew for each pair, which then takes E[max T]; with ever more, the
-    slowest link sets the pace; m of them are reckoned as 1/m of the way from the latter to the former. Every swap has
-    to succeed. Of pairs that wait W on average, exp(-cutoff/W) are taken to be thrown away.
+    slowest link sets the pace; m of them are reckoned as 1/m of the way from the latter to the former, which for two
+    equal links is exact. Nor is a pair faster than an end's memories are free again. Every swap has to succeed. Of
+    pairs that wait W on average, exp(-cutoff/W) are taken to be thrown away.
     """
     cutoff_s = math.inf if requirement.cutoff_ps is None else requirement.cutoff_ps / SECOND_PS
     made = [link_yield(segment, states[i], states[i + 1], cutoff_s) for i, segment in enumerate(segments)]
     rates_hz = [max(rate * segment.free_share, 1e-12) for (_, rate), segment in zip(made, segments, strict=True)]
     complete_s = expected_maximum_s(rates_hz)
     news_s = sum(segment.latency_s for segment in segments)
+    memories = memories_per_link(segments, states)
+    if requirement.slots:
+        memories = min(memories, requirement.slots)
 
     spectrum = made[0][0]
     success = 1.0
     for i, state in enumerate(states[1:-1]):
-        gap_s = min(expected_gap_s(rates_hz[i], rates_hz[i + 1]), cutoff_s)
+        gap_s = kept_wait_s(expected_gap_s(rates_hz[i], rates_hz[i + 1], memories), cutoff_s)
         spectrum = convolve(spectrum, made[i + 1][0])
         spectrum = convolve(spectrum, memory_error(gap_s, state.t1_s, state.t2_s))
         spectrum = convolve(spectrum, swap_error(state.swap_depolarising_probability, state.swap_readout_error))
         success *= state.swap_success_probability
     keepers = {"K": (0, -1), "M": (), "R": (-1,)}[requirement.kind]
     for end in keepers:
-        wait_s = min(complete_s - 1.0 / rates_hz[end], cutoff_s) + news_s
+        wait_s = complete_s - 1.0 / rates_hz[end]
+        if memories > 1 and len(segments) > 1:
+            # as many times longer than with one memory as if the slowest of the other links were the only one
+            own_hz, others_hz = rates_hz[end], min(rates_hz[1:] if end == 0 else rates_hz[:-1])
+            wait_s *= queueing_s(own_hz, others_hz, memories) / queueing_s(own_hz, others_hz, 1)
+        wait_s = kept_wait_s(wait_s, cutoff_s) + NEWS_TO_DELIVER * news_s
         spectrum = convolve(spectrum, memory_error(wait_s, states[end].t1_s, states[end].t2_s))
 
     slowest_s = 1.0 / min(rates_hz)
-    time_s = slowest_s + (complete_s - slowest_s) / memories_per_link(segments, states)
+    time_s = slowest_s + (complete_s - slowest_s) / memories
+    if requirement.kind != "M":
+        time_s = max(time_s, (1.0 / rates_hz[0] + NEWS_TO_FREE * news_s) / memories)
     waste_s = complete_s - 1.0 / sum(rates_hz)
     kept = -math.expm1(-cutoff_s / waste_s) if len(segments) > 1 else 1.0
     shares = tuple(requirement.rate_bpps / max(rate * success * kept, 1e-12) for _, rate in made)

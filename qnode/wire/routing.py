@@ -68,6 +68,8 @@ class PathRequirement(msgspec.Struct, frozen=True, kw_only=True):
     kind: RequestKind = "K"
     cutoff_ps: int | None = None
     """The longest that a pair may wait in a memory."""
+    slots: int = 0
+    """Memory slots for each side of each node, as far as it has them; 0: all that are free."""
     distillation: bool = True
     """Whether links may distil."""
     over_others: bool = False

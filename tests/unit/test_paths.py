@@ -94,6 +94,23 @@ def test_one_link_waits_for_another() -> None:
     assert expected_gap_s(3.0, 5.0) == pytest.approx(expected_maximum_s([3.0, 5.0]) - 1 / 8)
 
 
+@pytest.mark.parametrize(("a", "b", "memories"), [(3.0, 5.0, 1), (4.0, 4.0, 7), (2.0, 3.0, 3), (1.0, 50.0, 5)])
+def test_pairs_queue_as_a_random_walk_says(a: float, b: float, memories: int) -> None:
+    """Against the stationary state of the walk, found numerically."""
+    size = 2 * memories + 1
+    leaves = [[a if j == i + 1 else b if j == i - 1 else 0.0 for j in range(size)] for i in range(size)]
+    chances = [1.0 / size] * size
+    for _ in range(20000):
+        flows = [sum(chances[i] * leaves[i][j] for i in (j - 1, j + 1) if 0 <= i < size) for j in range(size)]
+        chances = [
+            c + 0.3 / (a + b) * (f - c * sum(leaves[i])) for i, (c, f) in enumerate(zip(chances, flows, strict=True))
+        ]
+    queue = sum(abs(i - memories) * chance for i, chance in enumerate(chances))
+    assert expected_gap_s(a, b, memories) == pytest.approx(queue / (a * (1 - chances[-1])), rel=1e-6)
+    if a == b:
+        assert expected_gap_s(a, b, memories) == pytest.approx((memories + 1) / (2 * a))
+
+
 # Prediction
 
 
@@ -110,7 +127,8 @@ def test_a_path_with_perfect_memories_has_the_fidelity_of_its_swaps() -> None:
 
 
 def test_memories_decay_while_links_wait_for_each_other() -> None:
-    """Ends for the last link and its news; the middle for the gap between its two links."""
+    """Ends for the last link and its news, which crosses the path one and a half times; the middle for the gap between
+    its two links."""
     t2_s = 0.1
     states = list(
         network(("a", "b"), ("b", "c"), nodes={key: {"t2_s": t2_s, "free_slots": 2} for key in "abc"}).values()
@@ -121,7 +139,7 @@ def test_memories_decay_while_links_wait_for_each_other() -> None:
         return predict(segments, states, PathRequirement(**asked)).fidelity
 
     last_s = expected_maximum_s([100.0, 25.0])
-    waits = {"a": last_s - 0.01 + 0.002, "b": expected_gap_s(100.0, 25.0), "c": last_s - 0.04 + 0.002}
+    waits = {"a": last_s - 0.01 + 0.003, "b": expected_gap_s(100.0, 25.0), "c": last_s - 0.04 + 0.003}
 
     def surviving(*waited_s: float) -> float:
         return (1 + math.prod(math.exp(-wait / t2_s) for wait in waited_s)) / 2
@@ -130,7 +148,9 @@ def test_memories_decay_while_links_wait_for_each_other() -> None:
     assert fidelity(kind="M") == pytest.approx(surviving(waits["b"]), abs=1e-9)
     assert fidelity(kind="R") == pytest.approx(surviving(waits["b"], waits["c"]), abs=1e-9)
     cut = fidelity(kind="M", cutoff_ps=10**9)
-    assert cut == pytest.approx(surviving(0.001), abs=1e-9)
+    gap_s = waits["b"]
+    assert cut == pytest.approx(surviving(gap_s - 0.001 / math.expm1(0.001 / gap_s)), abs=1e-9)
+    assert surviving(0.0004) > cut > surviving(0.0005)
 
 
 def test_the_rate_lies_between_one_memory_and_ever_more() -> None:
@@ -141,6 +161,9 @@ def test_the_rate_lies_between_one_memory_and_ever_more() -> None:
     assert rate(2) == pytest.approx(100 / (1 + 1 / 2 + 1 / 3), rel=1e-6)
     assert rate(2) < rate(4) < rate(400) < 100
     assert rate(10**6) == pytest.approx(100, rel=1e-3)
+    many = {key: {"free_slots": 400} for key in "abcd"}
+    asks_for_one = find(network(*CHAIN, nodes=many), "a", "d", slots=1).expected_rate_bpps
+    assert asks_for_one == pytest.approx(rate(2)), "what a circuit does not ask for helps it nothing"
     assert rate(2, swap_success_probability=0.5) == pytest.approx(rate(2) / 4)
 
 

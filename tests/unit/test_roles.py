@@ -1,0 +1,195 @@
+"""Node roles of RFC 9340 section 4.3 and how they work together: who forwards, who computes, whom a circuit ends at."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from in_process import InProcess
+
+from orchestrator.scenario import (
+    ClassicalLink,
+    DoubleClick,
+    Link,
+    MidpointSource,
+    Node,
+    Scenario,
+    SenderReceiver,
+    SingleClick,
+    Source,
+)
+from orchestrator.scenario.hardware import Hardware, Memory
+from orchestrator.scenario.types import Network
+from qnode.wire.application import (
+    AcceptCircuit,
+    CircuitOpened,
+    CircuitPair,
+    CloseCircuit,
+    Detach,
+    Failed,
+    NextCircuitPair,
+    OpenCircuit,
+    Run,
+)
+from qnode.wire.quantum import Measure
+
+Program = Generator[Any, Any, None]
+IDEAL = Hardware(communication=Memory(slots=4), storage=Memory(slots=4))
+
+
+def line(
+    *roles: str | None,
+    schemes: tuple[Any, ...] = (),
+    network: Network | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Scenario:
+    """Nodes n0, n1, ... of these roles in a line; ``extra`` replaces fields of the scenario."""
+    names = [f"n{i}" for i in range(len(roles))]
+    kinds = schemes or (Source(success_probability=0.5),) * (len(names) - 1)
+    fields: dict[str, Any] = {
+        "nodes": {name: Node(hardware=IDEAL, role=role) for name, role in zip(names, roles, strict=True)},  # type: ignore[arg-type]
+        "links": {
+            f"{a}-{b}": Link(ends=(a, b), length_km=5, heralding=kind)
+            for a, b, kind in zip(names, names[1:], kinds, strict=False)
+        },
+    }
+    fields["nodes"].update((extra or {}).pop("nodes", {}))
+    return Scenario(version=1, name="line", seed=3, network=network or Network(), **{**fields, **(extra or {})})
+
+
+def opens(remote: str, pairs: int, seen: list[Any], **request: Any) -> Program:
+    opened = yield OpenCircuit(call=0, remote=remote, **request)
+    yield from use(opened, pairs, seen)
+    if isinstance(opened, CircuitOpened):
+        yield CloseCircuit(call=0, circuit=opened.circuit)
+    yield Detach(call=0)
+
+
+def accepts(pairs: int, seen: list[Any]) -> Program:
+    opened = yield AcceptCircuit(call=0)
+    yield from use(opened, pairs, seen)
+    yield Detach(call=0)
+
+
+def use(opened: Any, pairs: int, seen: list[Any]) -> Program:
+    seen.append(opened)
+    for number in range(pairs if isinstance(opened, CircuitOpened) else 0):
+        pair = yield NextCircuitPair(call=0, circuit=opened.circuit)
+        assert isinstance(pair, CircuitPair), pair
+        assert pair.pair is not None
+        outcome = yield Run(call=0, steps=(Measure(qubit=pair.pair.qubit, axis="ZX"[number % 2]),))
+        seen.append(outcome.bits[0])
+
+
+def circuit_over(scenario: Scenario, last: str, **request: Any) -> tuple[InProcess, list[Any], list[Any]]:
+    testbed = InProcess(scenario)
+    head: list[Any] = []
+    tail: list[Any] = []
+    testbed.start("n0", opens(last, 20, head, **request))
+    testbed.start(last, accepts(20, tail))
+    testbed.run()
+    return testbed, head, tail
+
+
+def test_an_automated_node_swaps_as_it_is_told() -> None:
+    _, head, tail = circuit_over(line("end", "router", "automated", "router", "end"), "n4")
+    assert head[0].path == ("n0", "n1", "n2", "n3", "n4")
+    assert head[1:] == tail[1:]
+    assert len(head) == 21
+
+
+def test_an_automated_node_opens_no_circuit_itself() -> None:
+    testbed = InProcess(line("end", "automated", "end"))
+    seen: list[Any] = []
+    testbed.start("n1", opens("n0", 1, seen))
+    testbed.run()
+    assert (seen[0].code, "automated" in seen[0].reason) == ("unsupported", True)
+
+
+def test_end_nodes_forward_nothing() -> None:
+    testbed = InProcess(line("end", "end", "end"))
+    seen: list[Any] = []
+    testbed.start("n0", opens("n2", 1, seen))
+    testbed.run()
+    assert isinstance(seen[0], Failed)
+    assert seen[0].code == "no_route"
+
+
+def with_controller() -> Scenario:
+    classical = {f"c-{node}": ClassicalLink(ends=("brain", node), length_km=20) for node in ("n0", "n1", "n2")}
+    return line(
+        "end",
+        "router",
+        "end",
+        network=Network(routing="controller", controller="brain"),
+        extra={
+            "classical_links": classical,
+            "nodes": {
+                "brain": Node(
+                    hardware=Hardware(communication=Memory(slots=0), storage=Memory(slots=0)), role="controller"
+                )
+            },
+        },
+    )
+
+
+def test_a_controller_computes_the_paths_of_all() -> None:
+    testbed, head, tail = circuit_over(with_controller(), "n2")
+    assert head[0].path == ("n0", "n1", "n2")
+    assert head[1:] == tail[1:]
+    databases = {name: set(seat.node.routing.database()) for name, seat in testbed.seats.items()}
+    assert databases["brain"] >= {"n0", "n1", "n2"}
+    assert "n2" not in databases["n0"], "only the controller knows the whole network"
+
+
+def test_a_controllers_refusal_names_what_falls_short() -> None:
+    testbed = InProcess(with_controller())
+    seen: list[Any] = []
+    testbed.start("n0", opens("n2", 1, seen, rate_bpps=1e9))
+    testbed.run()
+    assert seen[0].code == "no_capacity"
+    assert "n0-n1" in seen[0].reason or "n1-n2" in seen[0].reason
+
+
+def test_a_controller_that_is_gone_is_an_error_and_no_hang() -> None:
+    scenario = with_controller()
+    testbed = InProcess(scenario, tamper=lambda sender, to, payload: () if "brain" in (sender, to) else (0,))
+    seen: list[Any] = []
+    testbed.start("n0", opens("n2", 1, seen, timeout_ps=5 * 10**12))
+    testbed.run()
+    assert isinstance(seen[0], Failed)
+    assert seen[0].code in ("no_route", "timeout")
+
+
+def test_every_scheme_of_heralding_may_stand_in_one_path() -> None:
+    schemes = (
+        SingleClick(bright_state_population=0.05),
+        DoubleClick(coupling_efficiency=0.9),
+        MidpointSource(coupling_efficiency=0.9),
+        SenderReceiver(coupling_efficiency=0.9),
+        Source(success_probability=0.2),
+    )
+    scenario = line("end", "router", "router", "router", "router", "end", schemes=schemes)
+    _, head, tail = circuit_over(scenario, "n5")
+    differing = sum(a != b for a, b in zip(head[1:], tail[1:], strict=True))
+    assert differing <= 6, "only the single-click link makes errors, 5 % or so"
+
+
+@pytest.mark.parametrize("swapping", ["asap", "nested"])
+def test_memories_of_different_make_may_stand_in_one_path(swapping: str) -> None:
+    short = Hardware(
+        communication=Memory(slots=1, t2_s=0.5, cutoff_s=0.01),
+        storage=Memory(slots=2, t2_s=5.0, cutoff_s=0.05),
+        move_duration_s=1e-5,
+        measure_duration_s=1e-5,
+        two_qubit_gate_duration_s=1e-5,
+    )
+    scenario = line(
+        "end", "router", "router", "router", "end", extra={"nodes": {"n2": Node(hardware=short, role="router")}}
+    )
+    testbed, head, tail = circuit_over(scenario, "n4", swapping=swapping)
+    assert len(head) == len(tail) == 21
+    assert sum(a != b for a, b in zip(head[1:], tail[1:], strict=True)) <= 4
+    moved = [seat for seat in ("n2",) if testbed.seats[seat].node.circuits.signalling.reservations.free_slots == 3]
+    assert moved == ["n2"], "nothing stays reserved"

@@ -382,6 +382,25 @@ def draw_map(source: Path, *, out: Path | None) -> None:
 
 
 @main.command()
+@click.argument("run_directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--pair", help="CIRCUIT/NUMBER, such as alice:0/17; by default the one with the shortest story.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="An .svg, .png or .pdf file; default sequence.svg.")
+def sequence(run_directory: Path, *, pair: str | None, out: Path | None) -> None:
+    """Draw how a pair of a circuit came about: heralds, swaps, messages (needs the extra `plot`)."""
+    from orchestrator.report import sequence as picture
+
+    target = out or run_directory / "sequence.svg"
+    try:
+        scenario = msgspec.json.decode((run_directory / "scenario.json").read_bytes(), type=Scenario)
+        picture.draw(scenario, picture.story_of(run_directory / "events.jsonl", pair), target)
+    except ImportError:
+        _fail(BAD_INPUT, "pictures need matplotlib: pip install 'qloom[plot]'")
+    except (OSError, ValueError, msgspec.MsgspecError, picture.NoSuchPair) as error:
+        _fail(BAD_INPUT, f"no sequence of {run_directory}: {error}")
+    click.echo(target)
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from orchestrator.scenario.schema import schema as scenario_schema

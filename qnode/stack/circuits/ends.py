@@ -229,7 +229,8 @@ class Head:
 
             def measured(bit: int) -> None:
                 chain.bit = bit
-                self._look(chain)
+                if self.chains.get(pair.pair_id) is chain:
+                    self._look(chain)
 
             measure(self.installed.core, pair.held, chain.axis, measured)
         self._extend(chain)

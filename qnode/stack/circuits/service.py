@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from qnode.stack.channel import Channel
@@ -12,6 +12,7 @@ from qnode.stack.circuits.ends import Finished, Head, Tail, settle_kept
 from qnode.stack.circuits.signalling import Signalling, Transit
 from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
+from qnode.stack.memory import HeldQubit, SlotState
 from qnode.stack.paths import NoPath
 from qnode.stack.routing import Routing
 from qnode.wire import application
@@ -34,6 +35,8 @@ OPEN_TIMEOUT_PS = 10**13
 MOST_REFUSALS = 3
 """Paths that are tried before an application is told no."""
 MOST_SLOTS = 64
+MOST_ENDED = 4096
+"""Circuits whose end here is remembered, so that none of them is offered again to whoever accepts."""
 MOST_ROUNDS = 4
 TESTS_PER_REPORT = 30
 
@@ -59,6 +62,8 @@ class Circuits:
     accepting: deque[Accepting] = field(default_factory=deque)
     incoming: dict[str, Path] = field(default_factory=dict)
     """Circuits that wait for an application to accept them."""
+    ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Circuits that an application here had accepted, and has left."""
     _opened: int = 0
 
     def __post_init__(self) -> None:
@@ -138,10 +143,9 @@ class Circuits:
             )
         _check_axes("M", request.axes)
         accepting = Accepting(session, request)
-        for path in self.incoming.values():
-            if _suits(accepting, path):
-                del self.incoming[path.circuit]
-                self._take(accepting, path)
+        for path in [path for path in self.incoming.values() if _suits(accepting, path)]:
+            del self.incoming[path.circuit]
+            if self._take(accepting, path):
                 return
         self.accepting.append(accepting)
         if request.timeout_ps is not None:
@@ -185,11 +189,21 @@ class Circuits:
 
     def forget(self, session: int) -> None:
         """The session is over: close its circuits."""
-        self.accepting = deque(each for each in self.accepting if each.session != session)
+        for accepting in [each for each in self.accepting if each.session == session]:
+            self.accepting.remove(accepting)
+            self.core.cancel_timer(("circuit_accept", str(session), accepting.request.call))
         for endpoint in [each for each in self.endpoints.values() if each.session == session]:
             if endpoint.state is not EndpointState.CLOSED:
                 self._end(endpoint, "closed", "its application is gone")
+            self._void(endpoint, "its application is gone")
+            for call in endpoint.event_calls:
+                self.core.cancel_timer(("circuit_event", endpoint.circuit, call))
+            self.core.cancel_timer(("circuit_abandoned", endpoint.circuit, 0))
             del self.endpoints[endpoint.circuit]
+            if not endpoint.is_head:
+                self.ended[endpoint.circuit] = None
+                while len(self.ended) > MOST_ENDED:
+                    self.ended.popitem(last=False)
 
     # Timers
 
@@ -227,13 +241,7 @@ class Circuits:
     def route_again(self, circuit: str) -> None:
         """Look for a path once more."""
         endpoint = self.endpoints.get(circuit)
-        if endpoint is None or endpoint.state not in (EndpointState.ROUTING, EndpointState.DOWN):
-            return
-        network = self.core.configuration.network
-        assert network is not None
-        if endpoint.was_open and self.core.now - endpoint.down_since >= network.restore_timeout_ps:
-            self._end(endpoint, "failed", f"no other path within {network.restore_timeout_ps / 1e12:.9g} s")
-        else:
+        if endpoint is not None and endpoint.state in (EndpointState.ROUTING, EndpointState.DOWN):
             self._route(endpoint)
 
     # The way to an open circuit, at the head
@@ -245,6 +253,7 @@ class Circuits:
             rate_bpps=asked.rate_bpps,
             kind=asked.kind,
             cutoff_ps=asked.cutoff_ps,
+            slots=asked.slots,
             distillation=asked.distillation and asked.kind == "K",
             over_others=over_others,
         )
@@ -320,7 +329,14 @@ class Circuits:
         elif final and code == "denied":
             self._end(endpoint, "failed", reason)
         else:
-            self.core.set_timer(0, ("circuit_route", endpoint.circuit, 0))
+            delay_ps = 0
+            if endpoint.refusals >= MOST_REFUSALS:  # of a circuit that was open, and goes on trying
+                endpoint.refusals = 0
+                endpoint.avoided.clear()
+                network = self.core.configuration.network
+                assert network is not None
+                delay_ps = network.hello_interval_ps
+            self.core.set_timer(delay_ps, ("circuit_route", endpoint.circuit, 0))
 
     def _refuse(self, endpoint: Endpoint, code: str, where: str, reason: str) -> None:
         """The application gets no circuit, and is told why."""
@@ -342,7 +358,11 @@ class Circuits:
             endpoint.path = path
             self.signalling.accept(path.circuit)
             endpoint.change(EndpointCause.RESERVED)
+            self.core.cancel_timer(("circuit_abandoned", path.circuit, 0))
             self._event(endpoint, "rerouted", "its head found another path", endpoint.nodes)
+            return
+        if path.circuit in self.ended:
+            self.signalling.deny(path.circuit, "denied", f"{path.hops[-1].downstream}'s application has left it")
             return
         for accepting in self.accepting:
             if _suits(accepting, path):
@@ -352,8 +372,8 @@ class Circuits:
                 return
         self.incoming[path.circuit] = path
 
-    def _take(self, accepting: Accepting, path: Path) -> None:
-        """An application here accepts a circuit."""
+    def _take(self, accepting: Accepting, path: Path) -> bool:
+        """An application here accepts a circuit; False if that is gone."""
         head = path.hops[0].upstream
         endpoint = Endpoint(
             path.circuit, accepting.session, False, head, EndpointState.SIGNALLING, accepting.request, path=path
@@ -361,11 +381,11 @@ class Circuits:
         self.endpoints[path.circuit] = endpoint
         if not self.signalling.accept(path.circuit):
             del self.endpoints[path.circuit]
-            self.accepting.appendleft(accepting)
-            return
+            return False
         endpoint.change(EndpointCause.RESERVED)
         endpoint.was_open = True
         self._tell_opened(endpoint, accepting.request.call)
+        return True
 
     def end_of(self, installed: Installed) -> End:
         """The head or tail of a path that is being installed."""
@@ -417,6 +437,7 @@ class Circuits:
             "expected_rate_bpps": path.expected_rate_bpps,
         }
         if endpoint.was_open:
+            self.core.cancel_timer(("circuit_abandoned", circuit, 0))
             self.core.record("circuit_restored", **details)
             self._event(endpoint, "rerouted", "its path had failed", endpoint.nodes)
             return
@@ -471,31 +492,41 @@ class Circuits:
             self._event(endpoint, kind, message.reason)
             network = self.core.configuration.network
             assert network is not None
+            patience_ps = network.restore_timeout_ps
             if endpoint.is_head:
                 self.core.record("circuit_down", circuit=endpoint.circuit, code=message.code, reason=message.reason)
                 endpoint.avoided.append(message.where)
                 self.core.set_timer(0, ("circuit_route", endpoint.circuit, 0))
             else:
-                patience_ps = 2 * network.restore_timeout_ps
-                self.core.set_timer(patience_ps, ("circuit_abandoned", endpoint.circuit, 0))
+                patience_ps *= 2
+            self.core.set_timer(patience_ps, ("circuit_abandoned", endpoint.circuit, 0))
 
     def abandoned(self, circuit: str) -> None:
-        """The tail has waited long enough for its head to find another path."""
+        """No other path stands in time; or the other end, which has closed the circuit, says nothing of pairs."""
         endpoint = self.endpoints.get(circuit)
-        if endpoint is not None and endpoint.state is EndpointState.DOWN:
-            self._end(endpoint, "failed", "its head found no other path")
+        if endpoint is None or endpoint.state is EndpointState.OPEN:
+            return
+        if endpoint.state is EndpointState.CLOSED:
+            self._void(endpoint, f"{endpoint.remote} has not said whether it has the pair")
+        else:
+            network = self.core.configuration.network
+            assert network is not None
+            self._end(endpoint, "failed", f"no other path within {network.restore_timeout_ps / 1e12:.9g} s")
 
     def closed_from_afar(self, sender: str, message: Teardown) -> None:
         """The other end has closed a circuit that has no path."""
         endpoint = self.endpoints.get(message.circuit)
-        if endpoint is not None and endpoint.remote == sender and endpoint.state is EndpointState.DOWN:
+        if endpoint is None or endpoint.remote != sender or message.code != "closed" or not endpoint.was_open:
+            return
+        if endpoint.state not in (EndpointState.OPEN, EndpointState.CLOSED):
             self._end(endpoint, "closed", message.reason, tell=False)
+            self.signalling.close(endpoint.circuit, reason=message.reason)
 
     def silent(self, peer: str) -> None:
-        """The other end acknowledges nothing: what was promised to it is void."""
+        """Messages with the other end were lost: what was promised to it is void."""
         for endpoint in self.endpoints.values():
             if endpoint.remote == peer:
-                self._void(endpoint, f"{peer} acknowledges nothing")
+                self._void(endpoint, f"messages with {peer} were lost")
 
     def _void(self, endpoint: Endpoint, reason: str) -> None:
         for finished in endpoint.committed.values():
@@ -563,6 +594,7 @@ class Circuits:
             return
         if finished.held is not None:
             finished.held.session = endpoint.session
+            core.watch_cutoff(finished.held)
         endpoint.ready.append(finished)
         self._hand_over(endpoint)
 
@@ -570,7 +602,7 @@ class Circuits:
         while endpoint.pair_calls and endpoint.ready:
             finished, call = endpoint.ready.popleft(), endpoint.pair_calls.popleft()
             held = finished.held
-            if held is not None and (held.name not in self.core.memory.qubits or held.doomed is not None):
+            if held is not None and not self._lives(held):
                 endpoint.pair_calls.appendleft(call)
                 continue
             self.core.cancel_timer(("circuit_pair", endpoint.circuit, call))
@@ -586,6 +618,11 @@ class Circuits:
                     bit=finished.bit,
                 ),
             )
+
+    def _lives(self, held: HeldQubit) -> bool:
+        """Whether a half is there and not on its way out."""
+        is_there = held.name in self.core.memory.qubits and held.doomed is None
+        return is_there and held.slot.state is not SlotState.LEAVING
 
     def _described(self, endpoint: Endpoint, finished: Finished) -> BellPair | None:
         held, path = finished.held, endpoint.path
@@ -630,7 +667,7 @@ class Circuits:
     def _end(self, endpoint: Endpoint, code: str, reason: str, *, tell: bool = True) -> None:
         """The circuit is over here; whoever waits is told."""
         circuit, core = endpoint.circuit, self.core
-        was_down = endpoint.state in (EndpointState.DOWN, EndpointState.ROUTING)
+        was_down = endpoint.state is not EndpointState.OPEN
         endpoint.change(EndpointCause.CLOSE)
         endpoint.closed_because = reason
         if endpoint.end is not None:
@@ -647,11 +684,20 @@ class Circuits:
                 name = core.configuration.name
                 gone = Teardown(circuit=circuit, generation=generation, code="closed", where=name, reason=reason)
                 self.tell(endpoint.remote, gone)
-        if tell:  # else the other end has closed it, and what both ends have may still be asked for
-            self._discard_ready(endpoint, reason)
         endpoint.closed_here = tell
+        if tell:
+            self._discard_ready(endpoint, reason)
+            self._void(endpoint, f"its circuit ended: {reason}")
+        elif endpoint.committed:  # the other end has closed it, and what both ends have may still be asked for
+            network = core.configuration.network
+            assert network is not None
+            core.set_timer(network.restore_timeout_ps, ("circuit_abandoned", circuit, 0))
         self._end_calls(endpoint)
         self._event(endpoint, "closed", reason)
+        for call in endpoint.event_calls:
+            core.cancel_timer(("circuit_event", circuit, call))
+            core.fail(endpoint.session, call, "closed", f"circuit {circuit} is closed: {reason}")
+        endpoint.event_calls.clear()
 
     def _end_calls(self, endpoint: Endpoint) -> None:
         """Tell whoever waits for a pair that there will be none, once no promised one is under way."""

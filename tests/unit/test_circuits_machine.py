@@ -1,0 +1,77 @@
+"""Circuits under disorder: random topologies, programs, faults and messages lost, repeated, delayed and reordered."""
+
+from __future__ import annotations
+
+from disorder import CircuitPlan, Plan, carry_out
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+@st.composite
+def circuit_plans(draw: st.DrawFn, nodes: int, *, perfect: bool) -> CircuitPlan:
+    """A circuit between two of so many nodes."""
+    head = draw(st.integers(0, nodes - 1))
+    tail = (head + draw(st.integers(1, nodes - 1))) % nodes
+    takes = draw(st.integers(1, 6))
+    ends = st.sampled_from(("leave", "close", "detach"))
+    return CircuitPlan(
+        head=head,
+        tail=tail,
+        kind=draw(st.sampled_from(("K", "K", "M"))),
+        swapping=draw(st.sampled_from(("asap", "nested"))),
+        slots=draw(st.integers(1, 4)),
+        cutoff_ms=draw(st.sampled_from((None, None, 20.0, 100.0))),
+        end_rounds=draw(st.sampled_from((0, 0, 1, 2))),
+        priority=draw(st.sampled_from((0, 0, 0, 1, 2))),
+        fidelity=0.0 if perfect else draw(st.sampled_from((0.0, 0.9))),
+        test_fraction=draw(st.sampled_from((0.0, 0.0, 0.5))),
+        as_heralded=draw(st.booleans()),
+        axes=draw(st.sampled_from(((), ("X", "Z"), ("X", "Y", "Z")))),
+        starts_ms=draw(st.sampled_from((0.0, 3.0, 50.0))),
+        accepts_ms=draw(st.sampled_from((0.0, 10.0, 60.0))),
+        head_takes=takes,
+        tail_takes=max(0, takes + draw(st.sampled_from((0, 0, -1, 1, 3)))),
+        holds=draw(st.booleans()),
+        head_ends=draw(ends),
+        tail_ends=draw(ends),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Anything at all."""
+    nodes = draw(st.integers(2, 6))
+    told = draw(st.sampled_from((1.0, 1.0, 0.9)))
+    circuits = draw(st.lists(circuit_plans(nodes, perfect=told == 1.0), min_size=1, max_size=4))
+    moment = st.sampled_from((0.05, 0.2, 0.41, 1.0))
+    fault = st.tuples(
+        st.sampled_from(("link", "link", "node")).flatmap(
+            lambda kind: st.integers(0, 5).map(lambda number: f"{kind}:{number}")
+        ),
+        moment,
+        st.sampled_from((0.0, 0.3, 1.0, 3.0)),
+    )
+    return Plan(
+        shape=draw(st.sampled_from(("chain", "ring", "star"))),
+        nodes=nodes,
+        communication=draw(st.sampled_from((4, 8, 2, 1))),
+        storage=draw(st.sampled_from((0, 4, 8))),
+        click=draw(st.booleans()),
+        length_km=draw(st.sampled_from((10.0, 1.0))),
+        swap_success=draw(st.sampled_from((1.0, 0.5))),
+        duration_s=draw(st.sampled_from((0.0, 1e-5))),
+        told_fidelity=told,
+        circuits=tuple(circuits),
+        faults=tuple(draw(st.lists(fault, max_size=2))) if draw(st.booleans()) else (),
+        loss=draw(st.sampled_from((0.0, 0.0, 0.1, 0.3))),
+        repeats=draw(st.sampled_from((0.0, 0.2))),
+        delays=draw(st.sampled_from((0.0, 0.3))),
+        delay_ms=draw(st.sampled_from((0.1, 10.0))),
+        seed=draw(st.integers(0, 1000)),
+    )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(plans())
+def test_whatever_befalls_messages_links_and_nodes_pairs_match_and_nothing_is_left(plan: Plan) -> None:
+    carry_out(plan)

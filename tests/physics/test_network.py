@@ -52,25 +52,25 @@ def spectra(nodes: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("swapping", ["asap", "nested"])
 @pytest.mark.parametrize("nodes", NODES)
 def test_every_pair_of_a_chain_with_noisy_gates(nodes: int, swapping: str, as_heralded: bool) -> None:
-    """40 pairs: without readout errors every course leaves the same state relative to its frame, so each is exact."""
+    """20 pairs: without readout errors every course leaves the same state relative to its frame, so each is exact."""
     scenario = chain(links(nodes), hardware(two_qubit_gate_depolarising_probability=GATE_ERROR), seed=nodes)
-    testbed, ends = run(scenario, pairs=40, slots=4, swapping=swapping, as_heralded=as_heralded, check=True)
+    testbed, ends = run(scenario, pairs=20, slots=4, swapping=swapping, as_heralded=as_heralded, check=True)
     expected = joined(*spectra(nodes), *[bell_measurement_spectrum(depolarising=GATE_ERROR)] * (nodes - 2))
-    assert len(testbed.delivered) >= 40
+    assert len(testbed.delivered) >= 20
     for pair in testbed.delivered:
         assert pair.swaps == nodes - 2
         np.testing.assert_allclose(pair.state, np.diag(expected), atol=EXACT)
     states = {answer.pair.bell_state for answer in ends.at_tail if answer.pair is not None}
     assert len(states) == 4 if as_heralded else states == {"PHI_PLUS"}
     use = testbed.engine.truth.circuits[(ends.opened[0].circuit, 0)]
-    assert (use.pairs, use.mismatched) == (40, 0)
+    assert (use.pairs, use.mismatched) == (20, 0)
     mean = np.zeros(4)
     mean[[0, 3]] = math.sqrt(0.5)
     assert float((mean @ use.mean_state() @ mean).real) == pytest.approx(expected[0], abs=EXACT)
 
 
 @pytest.mark.parametrize("swapping", ["asap", "nested"])
-@pytest.mark.parametrize(("nodes", "pairs"), [(3, 600), (5, 500), (10, 250), (20, 120)])
+@pytest.mark.parametrize(("nodes", "pairs"), [(3, 400), (5, 300), (10, 150), (20, 80)])
 def test_readout_errors_turn_frames(nodes: int, pairs: int, swapping: str) -> None:
     """A wrong reading gives a wrong frame and leaves the state: each pair is exactly one of the four shifts of what it
     would be without readout errors, and which, is as likely as that the misread bits of all swaps add up to it."""
@@ -142,7 +142,7 @@ def test_every_pair_has_dephased_as_long_as_its_halves_waited(nodes: int, slots:
 
 
 def test_one_link_waits_for_the_other() -> None:
-    """1200 pairs over two links with one memory each: mean fidelity from the law of the wait.
+    """800 pairs over two links with one memory each: mean fidelity from the law of the wait.
 
     All links are 20 km long and light takes L over one; an attempt takes L, and both ends know of a pair, which ages
     from then, after L. The swap takes D. A pair is handed over at the tail when the later herald is D + 3L ago: the swap,
@@ -152,7 +152,7 @@ def test_one_link_waits_for_the_other() -> None:
     one link's pair waits for the other, two halves age; both ends' age for the 3L after the swap, and all four for D:
     lambda = exp(-(2|N1 - N2 + 2|L + 6L + 4D)/T2).
     """
-    pairs, success, t2_s = 1200, 0.1, 5e-3
+    pairs, success, t2_s = 800, 0.1, 5e-3
     swap_s, measure_s = 3e-6, 1e-6
     device = hardware(
         slots=2, decay={"t2_s": t2_s}, two_qubit_gate_duration_s=swap_s - measure_s, measure_duration_s=measure_s
@@ -177,7 +177,7 @@ def test_one_link_waits_for_the_other() -> None:
     expected = swapped(swapped(link, link), [(1 + kept) / 2, (1 - kept) / 2, 0.0, 0.0])[0]
     fidelities = np.array([pair.spectrum[0] for pair in testbed.delivered[1 : pairs + 1]])
     error = fidelities.std(ddof=1) / math.sqrt(pairs)
-    assert error < 0.003
+    assert error < 0.004
     assert abs(fidelities.mean() - expected) < SIGMAS * error, (fidelities.mean(), expected, error)
 
 

@@ -73,7 +73,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("link", LINKS, ids=["werner", "phase flips"])
-@pytest.mark.parametrize(("rounds", "pairs"), [(1, 500), (2, 250)])
+@pytest.mark.parametrize(("rounds", "pairs"), [(1, 300), (2, 150)])
 def test_one_link_distils_where_the_fidelity_needs_it(link: tuple[object, Spectrum], rounds: int, pairs: int) -> None:
     """DEJMPS between neighbours; the network chooses as many rounds as the asked fidelity needs."""
     results = recurrence(link[1], rounds)
@@ -119,7 +119,7 @@ def test_links_distil_and_routers_swap_what_came_through() -> None:
     agrees(kept, success)
 
 
-@pytest.mark.parametrize(("rounds", "pairs"), [(1, 400), (2, 150), (3, 60)])
+@pytest.mark.parametrize(("rounds", "pairs"), [(1, 250), (2, 100), (3, 40)])
 def test_rounds_between_the_ends(rounds: int, pairs: int) -> None:
     """DEJMPS across two swaps; a pair of round k is made of 2^k, and each round costs as many tries as it fails."""
     spectrum = joined(*[werner_spectrum(0.96)] * 3)
@@ -156,14 +156,14 @@ def signalling(monkeypatch: pytest.MonkeyPatch, **choice: str) -> None:
 
 
 def test_bbpssw_between_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """400 pairs. Werner pairs are Werner pairs after any twirl, so the first round is Bennett's (1996), pair by pair:
+    """250 pairs. Werner pairs are Werner pairs after any twirl, so the first round is Bennett's (1996), pair by pair:
     F' N = F^2 + G^2, N = F^2 + 2FG + 5G^2, G = (1 - F)/3."""
     signalling(monkeypatch, distillation_protocol="bbpssw")
     fidelity = float(joined(*[werner_spectrum(0.95)] * 2)[0])
     rest = (1 - fidelity) / 3
     success = fidelity**2 + 2 * fidelity * rest + 5 * rest**2
     testbed, _ = run(
-        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=8), pairs=400, slots=8, end_distillation_rounds=1
+        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=8), pairs=250, slots=8, end_distillation_rounds=1
     )
     for pair in testbed.delivered:
         assert pair.spectrum[0] == pytest.approx((fidelity**2 + rest**2) / success, abs=EXACT)
@@ -171,7 +171,7 @@ def test_bbpssw_between_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bbpssw_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """400 pairs, two rounds: the twirl before the second makes the mean of all pairs what a Werner pair would give."""
+    """250 pairs, two rounds: the twirl before the second makes the mean of all pairs what a Werner pair would give."""
     signalling(monkeypatch, distillation_protocol="bbpssw")
     fidelity, success = 0.9, 0.0
     for _ in range(2):
@@ -179,7 +179,7 @@ def test_bbpssw_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         success = fidelity**2 + 2 * fidelity * rest + 5 * rest**2
         fidelity = (fidelity**2 + rest**2) / success
     testbed, _ = run(
-        chain([certain_werner(0.9)], hardware(slots=20), seed=9), pairs=400, slots=16, end_distillation_rounds=2
+        chain([certain_werner(0.9)], hardware(slots=20), seed=9), pairs=250, slots=16, end_distillation_rounds=2
     )
     fidelities = np.array([pair.spectrum[0] for pair in testbed.delivered])
     error = float(fidelities.std(ddof=1)) / math.sqrt(len(fidelities))

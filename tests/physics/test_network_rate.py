@@ -31,10 +31,10 @@ CASES: list[tuple[Heralding, Sequence[float]]] = [
 
 @pytest.mark.parametrize(("heralding", "lengths_km"), CASES, ids=lambda value: str(value)[:40])
 def test_delivered_rate_is_below_capacity(heralding: Heralding, lengths_km: Sequence[float]) -> None:
-    """400 pairs, with memories enough that the slowest link sets the pace: what is delivered is what that link makes,
+    """250 pairs, with memories enough that the slowest link sets the pace: what is delivered is what that link makes,
     and below the capacity in every use of it."""
     scenario = chain([heralding] * len(lengths_km), hardware(slots=40), length_km=lengths_km, seed=13)
-    pairs, warm_up = 400, 50
+    pairs, warm_up = 250, 50
     _, ends = run(scenario, pairs=warm_up + pairs, slots=20)
     elapsed_ps = ends.at_tail[-1].now_ps - ends.at_tail[warm_up - 1].now_ps
 

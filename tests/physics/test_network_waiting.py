@@ -59,7 +59,7 @@ def attempts(times_ps: Sequence[int]) -> np.ndarray:
 def agrees(waits: np.ndarray, expected: float) -> None:
     """The mean is within 4.5 of its standard errors."""
     error = float(waits.std(ddof=1)) / math.sqrt(len(waits))
-    assert 0 < error < 0.07 * expected
+    assert 0 < error < 0.08 * expected
     assert abs(waits.mean() - expected) < SIGMAS * error, (waits.mean(), expected, error)
 
 
@@ -71,7 +71,9 @@ def agrees_at(waits: np.ndarray, within: np.ndarray) -> None:
         assert abs((waits <= most).mean() - chance) < SIGMAS * error + 1e-12, (most, (waits <= most).mean(), chance)
 
 
-@pytest.mark.parametrize(("nodes", "circuits"), [(3, 600), (5, 400), (10, 250), (20, 150)])
+@pytest.mark.parametrize(
+    ("nodes", "circuits"), [(3, 400), (5, 250), (10, 150), pytest.param(20, 100, marks=pytest.mark.slow)]
+)
 def test_parallel_links(nodes: int, circuits: int) -> None:
     """The first pair comes when the last of all links has one: sums over the 1/n-th segments' waiting times."""
     waits = attempts_until_first_pair(
@@ -84,8 +86,8 @@ def test_parallel_links(nodes: int, circuits: int) -> None:
 
 @pytest.mark.parametrize("swapping", ["asap", "nested"])
 def test_two_links_pair_after_pair(swapping: str) -> None:
-    """1200 pairs; with one memory a side, each pair takes the maximum of two geometric numbers, (3 - 2p)/(p(2 - p))."""
-    waits = attempts_between_pairs(in_step([0.1] * 2, hardware(slots=2), seed=3), pairs=1200, swapping=swapping)
+    """800 pairs; with one memory a side, each pair takes the maximum of two geometric numbers, (3 - 2p)/(p(2 - p))."""
+    waits = attempts_between_pairs(in_step([0.1] * 2, hardware(slots=2), seed=3), pairs=800, swapping=swapping)
     agrees(waits, (3 - 0.2) / (0.1 * 1.9))
     first, second = waits[:-1] - waits.mean(), waits[1:] - waits.mean()
     correlation = float((first * second).mean() / waits.var())
@@ -94,11 +96,11 @@ def test_two_links_pair_after_pair(swapping: str) -> None:
 
 @pytest.mark.parametrize(("success", "cutoff"), [((0.1, 0.1), 1), ((0.1, 0.1), 4), ((0.05, 0.2), 6), ((0.1, 0.3), 2)])
 def test_two_links_with_a_cutoff(success: tuple[float, float], cutoff: int) -> None:
-    """800 pairs; the router gives a pair up after so many attempts, tells its neighbour, and both try again. A herald at
+    """500 pairs; the router gives a pair up after so many attempts, tells its neighbour, and both try again. A herald at
     the very instant of the cutoff is in time. The ends keep what they have: only the router knows what was swapped."""
     router = hardware(slots=2, decay={"cutoff_s": cutoff * ATTEMPT_PS / SECOND_PS})
     scenario = in_step(success, [hardware(slots=1), router, hardware(slots=1)], seed=5 + cutoff)
-    waits = attempts_between_pairs(scenario, pairs=800)
+    waits = attempts_between_pairs(scenario, pairs=500)
     expected = two_links_with_cutoff(*success, cutoff=cutoff)
     agrees(waits, expected)
     assert expected > 1.1 * two_links_with_cutoff(*success, cutoff=1000), "the cutoff makes a difference"
@@ -106,26 +108,27 @@ def test_two_links_with_a_cutoff(success: tuple[float, float], cutoff: int) -> N
 
 @pytest.mark.parametrize(("success", "swap_success"), [((0.2, 0.2), 0.5), ((0.1, 0.3), 0.7), ((0.2, 0.1, 0.3), 0.5)])
 def test_probabilistic_swaps_as_soon_as_possible(success: tuple[float, ...], swap_success: float) -> None:
-    """800 pairs over two and three links: a failed swap costs all pairs that it touched, and their links start over."""
+    """500 pairs over two and three links: a failed swap costs all pairs that it touched, and their links start over."""
     device = hardware(slots=2, bell_measurement_success_probability=swap_success)
-    waits = attempts_between_pairs(in_step(success, device, seed=len(success)), pairs=800, swapping="asap")
+    waits = attempts_between_pairs(in_step(success, device, seed=len(success)), pairs=500, swapping="asap")
     agrees(waits, swap_as_soon_as_possible(success, swap_success))
     agrees_at(waits, swap_as_soon_as_possible_within(success, swap_success, 80))
 
 
+@pytest.mark.slow
 def test_four_links_make_pairs_beneath_longer_ones() -> None:
-    """300 circuits: a router whose swap is done has its memories free, so inner links make new pairs while the longer
+    """200 circuits: a router whose swap is done has its memories free, so inner links make new pairs while the longer
     pair lives; if that dies, they are there. So the first pair comes sooner than in the chain of the paper, where a
     segment rests while it is covered, as a chain says that follows the memories (by less than one hundredth)."""
     success = (0.4, 0.2, 0.5, 0.3)
     device = hardware(slots=2, bell_measurement_success_probability=0.5)
-    waits = attempts_until_first_pair(in_step(success, device, seed=9), circuits=300)
+    waits = attempts_until_first_pair(in_step(success, device, seed=9), circuits=200)
     expected = with_one_memory_a_side(success, 0.5)
     agrees(waits, expected)
     assert expected < swap_as_soon_as_possible(success, 0.5)
 
 
-@pytest.mark.parametrize(("levels", "swap_success", "pairs"), [(1, 0.5, 600), (2, 0.5, 400), (2, 0.8, 400)])
+@pytest.mark.parametrize(("levels", "swap_success", "pairs"), [(1, 0.5, 400), (2, 0.5, 300), (2, 0.8, 300)])
 def test_nested_doubling(levels: int, swap_success: float, pairs: int) -> None:
     """Two and four links: halves wait for each other, and a failed swap starts both over."""
     device = hardware(slots=2, bell_measurement_success_probability=swap_success)

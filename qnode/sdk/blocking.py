@@ -235,10 +235,16 @@ class VirtualCircuit:
     def teleport(self, qubit: QubitLike, *, timeout_s: float | None = None) -> None:
         """Send a qubit's state to the other end, which calls ``receive_qubit``.
 
-        The qubit is measured only after a pair has been confirmed at both ends; if none comes, it stays as it is.
+        The qubit is measured only after a pair has been confirmed at both ends; if none comes, it stays as it is. When
+        this returns, the qubit lies at the other end, once.
+
+        Raises:
+            CircuitClosed, TimedOut: no pair came, and the qubit is still here.
+            QubitLost: it was measured, and the other end does not have it.
+            Inconclusive: it was measured, and the Bell measurement told nothing.
         """
         pair = self.next_pair(timeout_s=timeout_s)
-        self._session.teleport(qubit, pair)
+        self._session.teleport(qubit, pair, confirmed=True)
 
     def receive_qubit(self, *, timeout_s: float | None = None) -> str:
         """The qubit whose state the other end teleports next."""

@@ -353,9 +353,12 @@ def close_group(group: str) -> Call[None]:
     return Call(application.CloseGroup(call=0, group=group), _nothing)
 
 
-def teleport(qubit: QubitLike, pair: BellPair) -> Call[tuple[int, int]]:
-    """Send the state of ``qubit`` over ``pair``; both are consumed, the node tells the other end its bits."""
-    request = application.Teleport(call=0, qubit=name_of(qubit), pair_id=pair.pair_id)
+def teleport(qubit: QubitLike, pair: BellPair, *, confirmed: bool = False) -> Call[tuple[int, int]]:
+    """Send the state of ``qubit`` over ``pair``; both are consumed, the node tells the other end its bits.
+
+    ``confirmed``: wait until the other end has the qubit.
+    """
+    request = application.Teleport(call=0, qubit=name_of(qubit), pair_id=pair.pair_id, confirmed=confirmed)
     return Call(request, lambda outcomes: (int(outcomes.bits[0]), int(outcomes.bits[1])))
 
 

@@ -17,6 +17,7 @@ FAILURES: dict[str, FailureCode] = {
     "bad_request": "bad_request",
     "limit": "limit",
     "gone": "gone",
+    "inconclusive": "inconclusive",
 }
 """The fabric's refusal codes that an application is told as they are; any other is ``refused``."""
 

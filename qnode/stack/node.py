@@ -49,6 +49,7 @@ from qnode.wire.peer import (
     NetworkMessage,
     PairDiscarded,
     PreparedRemotely,
+    QubitArrived,
     Sequenced,
     TeleportOutcome,
 )
@@ -142,6 +143,7 @@ class Node:
             PairDiscarded: self._of_pair,
             TeleportOutcome: self._of_pair,
             PreparedRemotely: self._of_pair,
+            QubitArrived: self.teleportation.confirmed,
             GroupAsked: self.groups.told,
             GroupInvited: self.groups.told,
             GroupReady: self.groups.told,
@@ -329,6 +331,8 @@ class Node:
         elif isinstance(message, Hello):
             if self.configuration.network is not None:
                 self.routing.hello(event.sender, message)
+        elif isinstance(message, QubitArrived):
+            self.teleportation.confirmed(event.sender, message)
         else:
             self._of_pair(event.sender, message)
 
@@ -339,6 +343,7 @@ class Node:
     def _lost_peer(self, peer: str) -> None:
         """What this peer was told, or told, may be lost."""
         self.link_layer.forget_peer(peer)
+        self.teleportation.silent(peer)
         if self.configuration.network is not None:
             self.routing.silent(peer)
             self.circuits.signalling.silent(peer)
@@ -379,6 +384,8 @@ class Node:
         if held is None or held.pair is None:
             if self._is_to_come(message.pair_id) and len(self._early) < MOST_EARLY_PAIRS:
                 self._early.setdefault(message.pair_id, []).append((sender, message))
+            elif isinstance(message, TeleportOutcome) and message.confirm:
+                self.core.tell_of_pair(sender, QubitArrived(pair_id=message.pair_id, arrived=False))
         elif sender != held.pair.remote:
             self.core.record("message_dropped", sender=sender, reason=f"{message.pair_id} is not a pair with it")
         elif isinstance(message, TeleportOutcome):

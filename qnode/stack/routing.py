@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -89,6 +89,8 @@ class Routing:
         self.adjacencies = {link.name: Adjacency(link) for link in core.configuration.links}
         self.free_slots = core.configuration.communication_slots + core.configuration.storage_slots
         self.known: dict[str, Known] = {}
+        self._computed: dict[Any, RoutedPath | paths.NoPath] = {}
+        """What was found since anything new was learnt; looking again would find the same."""
         self.changed_at = 0
         """When the database last learnt something other than that all is as it was."""
         self._number = 0
@@ -274,6 +276,7 @@ class Routing:
         for origin, known in list(self.known.items()):
             if known.made_at + self._forgotten_after_ps() <= self.core.now and origin != self.name:
                 del self.known[origin]
+                self._computed.clear()
                 self.core.record("link_state_forgotten", origin=origin, number=known.state.number)
         others = [known.made_at for origin, known in self.known.items() if origin != self.name]
         if others:
@@ -390,6 +393,8 @@ class Routing:
         state = known.state
         before = self.known.get(state.origin)
         self.known[state.origin] = known
+        if before is None or not _tells_the_same(before.state, state):
+            self._computed.clear()
         if before is None or [each.link for each in before.state.links] != [each.link for each in state.links]:
             self.changed_at = self.core.now
             self.core.record("link_state_changed", origin=state.origin, number=state.number)
@@ -419,18 +424,21 @@ class Routing:
     # Paths
 
     def _compute(self, source: str, question: PathQuestion) -> RoutedPath | paths.NoPath:
-        try:
-            return paths.compute(
-                self.database(),
-                source,
-                question.destination,
-                question.requirement,
-                metric=self.network.metric,
-                exclude_links=question.exclude_links,
-                exclude_nodes=question.exclude_nodes,
-            )
-        except paths.NoPath as shortage:
-            return shortage
+        key = (source, question.destination, question.requirement, question.exclude_links, question.exclude_nodes)
+        if key not in self._computed:
+            try:
+                self._computed[key] = paths.compute(
+                    self.database(),
+                    source,
+                    question.destination,
+                    question.requirement,
+                    metric=self.network.metric,
+                    exclude_links=question.exclude_links,
+                    exclude_nodes=question.exclude_nodes,
+                )
+            except paths.NoPath as shortage:
+                self._computed[key] = shortage
+        return self._computed[key]
 
     def _unanswered(self, question: int, reason: str) -> None:
         then = self._asked.pop(question, None)
@@ -441,3 +449,9 @@ class Routing:
 
 def _deadline(question: int) -> TimerKey:
     return ("path_question", "", question)
+
+
+def _tells_the_same(old: LinkState, new: LinkState) -> bool:
+    """Whether a path over these would be the same: all but number, age and occupation."""
+    same = msgspec.structs.replace(old, number=new.number, age_ps=new.age_ps, occupied_slots=new.occupied_slots)
+    return same == new

@@ -10,8 +10,18 @@ from qnode.stack.link_layer import correction
 from qnode.stack.memory import Cause, HeldQubit
 from qnode.wire.application import Outcomes, Qubit, ReceiveTeleported, Teleport
 from qnode.wire.fabric import Circuit
-from qnode.wire.peer import TeleportOutcome
+from qnode.wire.peer import PairDiscarded, QubitArrived, TeleportOutcome
 from qnode.wire.quantum import MeasureBell
+
+
+@dataclass(slots=True)
+class Confirming:
+    """A call that waits to hear that its qubit arrived."""
+
+    session: int
+    call: int
+    remote: str
+    bits: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -21,6 +31,8 @@ class Teleportation:
     core: Core
     waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Session and call that wait for a pair's outcome; its half is busy meanwhile."""
+    confirming: dict[str, Confirming] = field(default_factory=dict)
+    """Qubits that were sent and whose senders wait to hear that they arrived, by pair."""
 
     def teleport(self, session: int, request: Teleport) -> None:
         """Measure the qubit and this end of the pair in the Bell basis.
@@ -39,7 +51,7 @@ class Teleportation:
         step = MeasureBell(qubits=(data.name, half.name))
         core.operate(
             Circuit(steps=(step,)),
-            Sending(self, session, request.call, half.pair.pair_id, half.pair.remote, (data, half)),
+            Sending(self, session, request.call, half.pair.pair_id, half.pair.remote, (data, half), request.confirmed),
         )
 
     def receive(self, session: int, request: ReceiveTeleported) -> None:
@@ -61,10 +73,33 @@ class Teleportation:
         """The other end has measured. A repeated telling changes nothing."""
         if any(bit not in (0, 1) for bit in outcome.bits) or half.outcome is not None:
             return
+        if outcome.confirm and half.pair is not None:
+            self.core.tell_of_pair(half.pair.remote, QubitArrived(pair_id=outcome.pair_id, arrived=True))
         half.outcome = outcome.bits
         waiter = self._no_longer_waiting(outcome.pair_id)
         if waiter is not None:
             self._correct(*waiter, half, outcome.bits)
+
+    def confirmed(self, sender: str, message: QubitArrived) -> None:
+        """The other end has the qubit, or it is lost."""
+        confirming = self.confirming.get(message.pair_id)
+        if confirming is None or confirming.remote != sender:
+            return
+        del self.confirming[message.pair_id]
+        if message.arrived:
+            bits, now = confirming.bits, self.core.now
+            self.core.answer(confirming.session, Outcomes(call=confirming.call, now_ps=now, bits=bits))
+        else:
+            reason = f"the qubit is lost: {sender} no longer had its half of pair {message.pair_id}"
+            self.core.fail(confirming.session, confirming.call, "lost", reason)
+
+    def silent(self, peer: str) -> None:
+        """A peer acknowledges nothing: what was sent to it may be lost."""
+        for pair_id, confirming in list(self.confirming.items()):
+            if confirming.remote == peer:
+                del self.confirming[pair_id]
+                reason = f"the qubit may be lost: {peer} acknowledges nothing"
+                self.core.fail(confirming.session, confirming.call, "lost", reason)
 
     def timed_out(self, pair_id: str, call: int) -> None:
         """A receiver's deadline has come; it may ask again."""
@@ -83,6 +118,8 @@ class Teleportation:
         """The session is over."""
         for pair_id in [pair_id for pair_id, waiter in self.waiting.items() if waiter[0] == session]:
             self._give_back(pair_id)
+        for pair_id in [pair_id for pair_id, each in self.confirming.items() if each.session == session]:
+            del self.confirming[pair_id]
 
     def _no_longer_waiting(self, pair_id: str) -> tuple[int, int] | None:
         waiter = self.waiting.pop(pair_id, None)
@@ -117,20 +154,32 @@ class Sending:
     pair_id: str
     remote: str
     consumed: tuple[HeldQubit, HeldQubit]
+    confirmed: bool
 
     def completed(self, bits: tuple[int, ...]) -> None:
         """Tell the other end."""
         core = self.part.core
         for held in self.consumed:
             core.memory.release(held, why=f"was teleported or measured at {core.now / 1e12:.9g} s")
-        core.tell_of_pair(self.remote, TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1])))
-        core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits))
+        outcome = TeleportOutcome(pair_id=self.pair_id, bits=(bits[0], bits[1]), confirm=self.confirmed)
+        core.tell_of_pair(self.remote, outcome)
+        if self.confirmed:
+            self.part.confirming[self.pair_id] = Confirming(self.session, self.call, self.remote, bits)
+        else:
+            core.answer(self.session, Outcomes(call=self.call, now_ps=core.now, bits=bits))
 
     def refused(self, code: str, reason: str, done: int) -> None:
-        """Nothing was measured."""
+        """Nothing was measured; or both qubits were, and nothing was learnt of them."""
+        core = self.part.core
+        if code == "inconclusive":
+            for held in self.consumed:
+                core.memory.release(held, why="was lost in an inconclusive Bell measurement")
+            core.tell_of_pair(self.remote, PairDiscarded(pair_id=self.pair_id, reason=reason))
+            core.fail(self.session, self.call, "inconclusive", reason)
+            return
         for held in self.consumed:
-            self.part.core.settle(held)
-        self.part.core.fail(self.session, self.call, "refused", reason)
+            core.settle(held)
+        core.fail(self.session, self.call, "refused", reason)
 
 
 @dataclass(slots=True)

@@ -216,6 +216,8 @@ class Teleport(Message, frozen=True, kw_only=True, tag="teleport"):
     call: int
     qubit: str
     pair_id: str
+    confirmed: bool = False
+    """Answer only once the qubit lies at the other end; ``failed`` with code ``lost`` if it never will."""
     waiting: bool = True
 
 

@@ -31,6 +31,15 @@ class TeleportOutcome(Message, frozen=True, kw_only=True, tag="teleport_outcome"
 
     pair_id: str
     bits: tuple[int, int]
+    confirm: bool = False
+    """Whether to answer with `QubitArrived`."""
+
+
+class QubitArrived(Message, frozen=True, kw_only=True, tag="qubit_arrived"):
+    """The answer to a teleportation that wants one: the qubit is here, or your half's partner was gone."""
+
+    pair_id: str
+    arrived: bool
 
 
 class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotely"):
@@ -41,7 +50,7 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
     bit: int
 
 
-PairNews = PairDiscarded | TeleportOutcome | PreparedRemotely
+PairNews = PairDiscarded | TeleportOutcome | QubitArrived | PreparedRemotely
 """From one end of a pair to the other."""
 
 NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage | PairNews
@@ -62,12 +71,14 @@ class Sequenced(Message, frozen=True, kw_only=True, tag="sequenced"):
 class Acknowledged(Message, frozen=True, kw_only=True, tag="acknowledged"):
     """All of the recipient's messages of ``their_stream`` below ``heard`` are here."""
 
+    stream: int
+    """Which the sender's own sequence is, so that the recipient learns if it began anew."""
     their_stream: int
     heard: int
     gap: bool
     """Whether later ones are here, too, so that one between was lost."""
 
 
-PeerMessage = ApplicationMessage | PairDiscarded | TeleportOutcome | PreparedRemotely | Hello | Sequenced | Acknowledged
+PeerMessage = ApplicationMessage | PairNews | Hello | Sequenced | Acknowledged
 
 peer: Codec[PeerMessage] = Codec(PeerMessage)

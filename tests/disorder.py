@@ -120,7 +120,7 @@ class Plan:
             measure_duration_s=self.duration_s,
             move_duration_s=self.duration_s,
         )
-        heralding = DoubleClick(coupling_efficiency=0.3) if self.click else Source(success_probability=0.05)
+        heralding = DoubleClick(coupling_efficiency=0.15) if self.click else Source(success_probability=0.01)
         faults = []
         for what, at_s, for_s in self.faults:
             kind, _, number = what.partition(":")
@@ -307,7 +307,7 @@ def _program(plan: CircuitPlan, number: int, outcome: Outcome, *, head: bool) ->
     ends = plan.head_ends if head else plan.tail_ends
     held = []
     for _ in range(plan.head_takes if head else plan.tail_takes):
-        answer = yield NextCircuitPair(call=0, circuit=opened.circuit, timeout_ps=20 * PS)
+        answer = yield NextCircuitPair(call=0, circuit=opened.circuit, timeout_ps=10 * PS)
         if isinstance(answer, Failed):
             outcome.failed.append(answer)
             break

@@ -102,6 +102,9 @@ class Channel:
         """A bare acknowledgement; one that tells nothing new means that something was lost."""
         conversation = self._with(sender)
         fresh = self._heard_of_ours(sender, conversation, told.their_stream, told.heard)
+        if told.stream > conversation.their_stream:
+            self._begins_anew(sender, conversation, told)
+            return
         if not fresh and told.gap and told.their_stream == conversation.stream and conversation.tries == 0:
             self._repeat(sender, conversation)
 
@@ -148,7 +151,7 @@ class Channel:
             conversation = self.conversations[peer] = Conversation(self.core.now)
         return conversation
 
-    def _begins_anew(self, peer: str, conversation: Conversation, framed: Sequenced) -> None:
+    def _begins_anew(self, peer: str, conversation: Conversation, framed: Sequenced | Acknowledged) -> None:
         """The peer's first message, or the first after it gave this node up, or after it was started anew."""
         first = conversation.their_stream < 0
         conversation.their_stream, conversation.heard = framed.stream, 0
@@ -156,8 +159,10 @@ class Channel:
         if first:
             return
         self.core.record("peer_began_anew", peer=peer)
-        if framed.their_stream < 0:
-            self.give_up(peer)  # it knows nothing of what this node told it before
+        unacknowledged = conversation.unacknowledged
+        acknowledged = unacknowledged[0].number if unacknowledged else conversation.next_number
+        if acknowledged > (framed.heard if framed.their_stream == conversation.stream else 0):
+            self.give_up(peer)  # it has forgotten what it had acknowledged, and would wait for it
         self.lost_peer(peer)
 
     def _heard_of_ours(self, peer: str, conversation: Conversation, stream: int, heard: int) -> bool:
@@ -201,7 +206,10 @@ class Channel:
     def _acknowledge(self, peer: str, conversation: Conversation) -> None:
         self._acknowledges(peer, conversation)
         told = Acknowledged(
-            their_stream=conversation.their_stream, heard=conversation.heard, gap=bool(conversation.early)
+            stream=conversation.stream,
+            their_stream=conversation.their_stream,
+            heard=conversation.heard,
+            gap=bool(conversation.early),
         )
         self.core.send(peer, told, housekeeping=True)
 

@@ -73,7 +73,7 @@ class Holder(Protocol):
         """Let no other rule use it."""
 
     def give_back(self, pair: LinkPair) -> None:
-        """It is ready again, and the rules look at it."""
+        """It is ready again."""
 
     def spoil(self, pair: LinkPair, reason: str) -> None:
         """Discard it; the other end knows."""
@@ -121,6 +121,8 @@ class Distilling:
 
     def look(self) -> None:
         """Begin what can begin."""
+        if self.stopped:
+            return
         holder = self.holder
         for message in list(self.asked.values()):
             self._follow(message)
@@ -244,6 +246,7 @@ class Distilling:
             holder.spoil(kept, "")
         else:
             holder.give_back(kept)
+            self.look()
 
     def _spoil(self, pair: LinkPair, reason: str) -> None:
         """Discard a pair that a round is holding."""

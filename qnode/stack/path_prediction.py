@@ -179,7 +179,31 @@ def predict(segments: Sequence[Segment], states: Sequence[LinkState], requiremen
     waste_s = complete_s - 1.0 / sum(rates_hz)
     kept = -math.expm1(-cutoff_s / waste_s) if len(segments) > 1 else 1.0
     shares = tuple(requirement.rate_bpps / max(rate * success * kept, 1e-12) for _, rate in made)
-    return Prediction(spectrum[0], success * kept / time_s, shares, tuple(each[0] for each, _ in made))
+    rate_bpps = success * kept / time_s
+    if requirement.end_distillation_rounds and requirement.kind == "K":
+        distilled, rate_bpps = _distilled_at_ends(
+            spectrum, rate_bpps, states[0], states[-1], rounds=requirement.end_distillation_rounds, news_s=news_s
+        )
+        shares = tuple(share * success * kept / (time_s * rate_bpps) for share in shares)
+        spectrum = distilled
+    return Prediction(spectrum[0], rate_bpps, shares, tuple(each[0] for each, _ in made))
+
+
+def _distilled_at_ends(
+    spectrum: BellDiagonal, rate_bpps: float, head: LinkState, tail: LinkState, *, rounds: int, news_s: float
+) -> tuple[BellDiagonal, float]:
+    """Spectrum and rate after rounds between the ends (DEJMPS, recurrence).
+
+    The first pair of each round waits for the second, and both for the bits to cross the path twice; rounds go on side
+    by side, so only the pairs that they use up cost rate.
+    """
+    depolarising, misread = distillation_noise(swap_of(head), swap_of(tail))
+    for _ in range(rounds):
+        first = _waited(spectrum, head, tail, 1.0 / rate_bpps + 2.0 * news_s)
+        second = _waited(spectrum, head, tail, 2.0 * news_s)
+        spectrum, success = dejmps(first, second, depolarising=depolarising, misread=misread)
+        rate_bpps *= success / 2.0
+    return spectrum, rate_bpps
 
 
 def memories_per_link(segments: Sequence[Segment], states: Sequence[LinkState]) -> int:

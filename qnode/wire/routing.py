@@ -72,6 +72,8 @@ class PathRequirement(msgspec.Struct, frozen=True, kw_only=True):
     """Memory slots for each side of each node, as far as it has them; 0: all that are free."""
     distillation: bool = True
     """Whether links may distil."""
+    end_distillation_rounds: int = 0
+    """Between the ends."""
     over_others: bool = False
     """Whether to count as free what circuits have reserved: those of lower priority would give way."""
 

@@ -139,6 +139,18 @@ def test_every_pair_has_dephased_as_long_as_its_halves_waited(nodes: int, slots:
         waited_s = story.storage_ps(pair) / SECOND_PS
         expected = joined(*[werner_spectrum(FIDELITY)] * (nodes - 1), dephased(waited_s, t2_s))
         np.testing.assert_allclose(pair.state, np.diag(expected), atol=EXACT)
+        if swapping == "nested":
+            swapped_at = [story.swaps[link]["at"] for link in story.links(pair)[:-1]]
+            assert_doubled(swapped_at)
+
+
+def assert_doubled(swapped_at: list[int]) -> None:
+    """Node k of a chain joins segments of 2^level links, level the twos in k: all inside them were joined before."""
+    for node, at in enumerate(swapped_at, start=1):
+        length = node & -node
+        last = min(node + length - 1, len(swapped_at))
+        inside = [swapped_at[other - 1] for other in range(node - length + 1, last + 1) if other != node]
+        assert all(before < at for before in inside), f"node {node} swapped before both halves were whole"
 
 
 def test_one_link_waits_for_the_other() -> None:

@@ -1,8 +1,7 @@
 """Distillation as circuits do it, between neighbours and between their ends, against the formulas of the papers.
 
 Memories keep everything and links are certain, so the state of a distilled pair is the formula's, pair by pair; how
-often a round succeeds is counted. OpenCircuit asks for rounds and never for a protocol or schedule; where a test wants
-another than the network's own (DEJMPS, recurrence), the head is made to put it into the path that it signals.
+often a round succeeds is counted.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from circuit_runs import EXACT, SIGMAS, Ends, Watched, certain_werner, chain, ha
 from oracles import Spectrum, bell_measurement_spectrum, werner_spectrum
 
 from orchestrator.scenario import DoubleClick, SingleClick
-from qnode.stack.circuits import service
-from qnode.wire.circuits import Path
 
 
 def deutsch(first: Spectrum, second: Spectrum, *, depolarising: float = 0.0) -> tuple[np.ndarray, float]:
@@ -134,7 +131,8 @@ def test_rounds_between_the_ends(rounds: int, pairs: int) -> None:
 
 
 def check_end_rounds(testbed: Watched, ends: Ends, results: list[tuple[np.ndarray, float]]) -> None:
-    """Every pair is the last round's, and every round succeeds as often as it should."""
+    """Every pair is the last round's, as was promised, and every round succeeds as often as it should."""
+    assert ends.opened[0].expected_fidelity == pytest.approx(results[-1][0][0], abs=EXACT)
     assert all(answer.pair is not None and answer.pair.bell_state == "PHI_PLUS" for answer in ends.at_head)
     for pair in testbed.delivered:
         np.testing.assert_allclose(pair.state, np.diag(results[-1][0]), atol=EXACT)
@@ -146,40 +144,37 @@ def check_end_rounds(testbed: Watched, ends: Ends, results: list[tuple[np.ndarra
         assert used <= through <= used + 24, "two pairs of a round go into one of the next, few are left over"
 
 
-def signalling(monkeypatch: pytest.MonkeyPatch, **choice: str) -> None:
-    """Let heads put this into the paths that they signal."""
-
-    def path(**fields: object) -> Path:
-        return Path(**{**fields, **choice})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(service, "Path", path)
-
-
-def test_bbpssw_between_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bbpssw_between_the_ends() -> None:
     """250 pairs. Werner pairs are Werner pairs after any twirl, so the first round is Bennett's (1996), pair by pair:
     F' N = F^2 + G^2, N = F^2 + 2FG + 5G^2, G = (1 - F)/3."""
-    signalling(monkeypatch, distillation_protocol="bbpssw")
     fidelity = float(joined(*[werner_spectrum(0.95)] * 2)[0])
     rest = (1 - fidelity) / 3
     success = fidelity**2 + 2 * fidelity * rest + 5 * rest**2
     testbed, _ = run(
-        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=8), pairs=250, slots=8, end_distillation_rounds=1
+        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=8),
+        pairs=250,
+        slots=8,
+        end_distillation_rounds=1,
+        distillation_protocol="bbpssw",
     )
     for pair in testbed.delivered:
         assert pair.spectrum[0] == pytest.approx((fidelity**2 + rest**2) / success, abs=EXACT)
     agrees(successes(testbed, node="n00")[1], success)
 
 
-def test_bbpssw_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bbpssw_twice() -> None:
     """250 pairs, two rounds: the twirl before the second makes the mean of all pairs what a Werner pair would give."""
-    signalling(monkeypatch, distillation_protocol="bbpssw")
     fidelity, success = 0.9, 0.0
     for _ in range(2):
         rest = (1 - fidelity) / 3
         success = fidelity**2 + 2 * fidelity * rest + 5 * rest**2
         fidelity = (fidelity**2 + rest**2) / success
     testbed, _ = run(
-        chain([certain_werner(0.9)], hardware(slots=20), seed=9), pairs=250, slots=16, end_distillation_rounds=2
+        chain([certain_werner(0.9)], hardware(slots=20), seed=9),
+        pairs=250,
+        slots=16,
+        end_distillation_rounds=2,
+        distillation_protocol="bbpssw",
     )
     fidelities = np.array([pair.spectrum[0] for pair in testbed.delivered])
     error = float(fidelities.std(ddof=1)) / math.sqrt(len(fidelities))
@@ -188,9 +183,8 @@ def test_bbpssw_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     agrees(successes(testbed, node="n00")[2], success)
 
 
-def test_epl_of_single_click_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epl_of_single_click_pairs() -> None:
     """150 pairs: (1 - a)|Psi><Psi| + a|11><11| becomes Psi+ or Psi- itself, with (1 - a)^2 / 2 (Campbell, Benjamin 2008)."""
-    signalling(monkeypatch, distillation_protocol="epl")
     alpha, length_km = 0.2, 10.0
     link = SingleClick(bright_state_population=alpha, detector="number_resolving")
     efficiency = 10 ** (-0.02 * length_km / 2)
@@ -200,6 +194,7 @@ def test_epl_of_single_click_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
         pairs=150,
         slots=8,
         end_distillation_rounds=1,
+        distillation_protocol="epl",
         as_heralded=True,
     )
     for pair in testbed.delivered:
@@ -207,14 +202,17 @@ def test_epl_of_single_click_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     agrees(successes(testbed, node="n00")[1], fidelity**2 / 2)
 
 
-def test_pumping_between_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pumping_between_the_ends() -> None:
     """150 pairs of two rounds: each joins what came through with a fresh pair (Duer and Briegel 2007)."""
-    signalling(monkeypatch, distillation_schedule="pumping")
     fresh = joined(*[werner_spectrum(0.95)] * 2)
     first, first_success = deutsch(fresh, fresh)
     second, second_success = deutsch(first, fresh)
     testbed, _ = run(
-        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=11), pairs=150, slots=8, end_distillation_rounds=2
+        chain([certain_werner(0.95)] * 2, hardware(slots=20), seed=11),
+        pairs=150,
+        slots=8,
+        end_distillation_rounds=2,
+        distillation_schedule="pumping",
     )
     for pair in testbed.delivered:
         np.testing.assert_allclose(pair.state, np.diag(second), atol=EXACT)

@@ -87,3 +87,11 @@ def test_an_asked_fidelity_that_is_admitted_is_given(slots: int) -> None:
     difference, error, _ = compare(testbed, ends)
     given = ends.opened[0].expected_fidelity + difference
     assert given > 0.65 - SIGMAS * error
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_rounds_between_the_ends(rounds: int) -> None:
+    """A promise of more fidelity and a fraction of the rate; pairs in queues hold up the rounds less than reckoned."""
+    difference, error, ratio = compare(*circuit(3, 8, t2_s=0.5, end_distillation_rounds=rounds))
+    assert abs(difference) < FIDELITY_OFF + 2 * error, (difference, error)
+    assert 0.7 < ratio < 1.2, ratio

@@ -85,6 +85,14 @@ def test_parallel_links(nodes: int, circuits: int) -> None:
 
 
 @pytest.mark.parametrize("swapping", ["asap", "nested"])
+@pytest.mark.parametrize("nodes", [3, 5, 10, 20])
+def test_certain_links_take_one_attempt(nodes: int, swapping: str) -> None:
+    """And so does every pair after the first, for all memories are free again at once."""
+    waits = attempts_between_pairs(in_step([1.0] * (nodes - 1), hardware(slots=2), seed=1), pairs=20, swapping=swapping)
+    assert (waits == 1).all()
+
+
+@pytest.mark.parametrize("swapping", ["asap", "nested"])
 def test_two_links_pair_after_pair(swapping: str) -> None:
     """800 pairs; with one memory a side, each pair takes the maximum of two geometric numbers, (3 - 2p)/(p(2 - p))."""
     waits = attempts_between_pairs(in_step([0.1] * 2, hardware(slots=2), seed=3), pairs=800, swapping=swapping)

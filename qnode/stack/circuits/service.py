@@ -255,6 +255,7 @@ class Circuits:
             cutoff_ps=asked.cutoff_ps,
             slots=asked.slots,
             distillation=asked.distillation and asked.kind == "K",
+            end_distillation_rounds=asked.end_distillation_rounds,
             over_others=over_others,
         )
         links = self.signalling.link_layer.links

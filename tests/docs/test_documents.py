@@ -36,6 +36,7 @@ def test_every_command_runs(page: Path, tmp_path: Path) -> None:
         "XDG_RUNTIME_DIR": str(tmp_path / "r"),
     }
     (tmp_path / "r").mkdir(mode=0o700)
+    (tmp_path / "topologies").symlink_to(ROOT / "topologies")
     for block in _blocks(page, "console"):
         for line in block.splitlines():
             command = line.removeprefix("$ ")
@@ -72,3 +73,17 @@ def test_readme_names_every_command() -> None:
 def test_scenario_page_is_written_from_the_types() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "scenario_page.py"))["page"]()
     assert (ROOT / "docs" / "scenario.md").read_text() == page, "run scripts/scenario_page.py"
+
+
+def test_network_page_has_the_tables_that_the_code_has() -> None:
+    text = (ROOT / "docs" / "network.md").read_text()
+    page = runpy.run_path(str(ROOT / "scripts" / "network_page.py"))["page"]
+    assert page(text) == text, "run scripts/network_page.py"
+    assert page(text.replace("`generating`", "`producing`")) == text
+
+
+def test_network_page_without_a_place_for_a_table_is_refused() -> None:
+    text = (ROOT / "docs" / "network.md").read_text()
+    page = runpy.run_path(str(ROOT / "scripts" / "network_page.py"))["page"]
+    with pytest.raises(ValueError, match="slots"):
+        page(text.replace("<!-- slots: end -->", ""))

@@ -381,7 +381,9 @@ def _check_circuit(plan: Plan, circuit: CircuitPlan, heads: Outcome, tails: Outc
         both = [number in delivered.head for number in delivered.tail]
         assert both == sorted(both, reverse=True), f"of {list(delivered.tail)} the head has {list(delivered.head)}"
         starved = [each for each in heads.failed if each.code == "timeout"]
-        assert not starved, f"the head starved: {starved}; it has {heads.pairs}"
+        assert not starved or circuit.cutoff_ms is not None or circuit.holds, (
+            f"the head starved: {starved}; it has {heads.pairs}"
+        )
 
 
 EXPECTED_FAILURES = ("timeout", "closed", "no_route", "no_capacity", "denied")

@@ -76,7 +76,8 @@ class Reservations:
         return Shortage(
             self.node,
             f"{self.node} has {self.free_slots} of its {self.communication_slots + self.storage_slots} memory slots "
-            f"free, {least * len(shares)} are needed",
+            f"free ({self.communication_slots - self.dedicated_slots} for communication), "
+            f"{least * len(shares)} of one sort are needed",
         )
 
     def _fits(self, slots: int, *, dedicated: bool) -> bool:

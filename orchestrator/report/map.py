@@ -15,8 +15,11 @@ from orchestrator.scenario import Scenario
 from orchestrator.scenario.file import load
 
 MARKERS = {"end": "o", "router": "s", "automated": "D", "switch": "P", "controller": "^"}
-LINE_DISTANCE = 0.006
+LINE_DISTANCE = 0.008
 """Between the lines of circuits over the same link, as a share of the map's extent."""
+LABEL_PT = 7.5
+PLACES = [(1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1)]
+"""Of a name beside its node, in the order in which they are tried."""
 Place = tuple[float, float]
 
 
@@ -68,25 +71,32 @@ def shifted(first: Place, second: Place, by: float) -> tuple[Place, Place]:
 def draw(scenario: Scenario, report: dict[str, Any], target: Path) -> None:
     """Draw the map into an SVG, PNG or PDF file."""
     import matplotlib
+    import numpy
 
     matplotlib.use("Agg")
     from matplotlib import colormaps, pyplot
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     where = places(scenario)
     extent = max(
         max(place[axis] for place in where.values()) - min(place[axis] for place in where.values()) for axis in (0, 1)
     )
-    figure, axes = pyplot.subplots(figsize=(11.0, 8.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(12.0, 8.5), layout="constrained")
     loads = {name: float(link.get("load", 0.0)) for name, link in report.get("links", {}).items()}
     scale = Normalize(0.0, max([*loads.values(), 0.01]))
-    colours = colormaps["YlOrRd"]
+    colours = LinearSegmentedColormap.from_list("load", colormaps["YlOrRd"](numpy.linspace(0.05, 0.75, 64)))
     for link in scenario.classical_links.values():
         axes.plot(*zip(*(where[end] for end in link.ends), strict=True), color="0.8", lw=0.8, ls=":", zorder=1)
     for name, quantum in scenario.links.items():
-        colour = colours(0.15 + 0.85 * scale(loads[name])) if loads.get(name) else "0.8"
-        axes.plot(*zip(*(where[end] for end in quantum.ends), strict=True), color=colour, lw=6, zorder=2, alpha=0.8)
+        colour = colours(scale(loads[name])) if loads.get(name) else "0.88"
+        axes.plot(
+            *zip(*(where[end] for end in quantum.ends), strict=True),
+            color=colour,
+            lw=9,
+            zorder=2,
+            solid_capstyle="round",
+        )
     circuits = report.get("circuits", {})
     admitted = {name: circuit for name, circuit in circuits.items() if "path" in circuit}
     on_link: dict[str, int] = {}
@@ -98,22 +108,31 @@ def draw(scenario: Scenario, report: dict[str, Any], target: Path) -> None:
             on_link[link_name] = lane + 1
             by = (lane + 1) // 2 * (1 if lane % 2 else -1) * LINE_DISTANCE * extent
             segment = shifted(where[ends[0]], where[ends[1]], by)
-            axes.plot(*zip(*segment, strict=True), color=colour, ls=style, lw=1.6, zorder=3)
-        axes.plot([], [], color=colour, ls=style, label=_described(name, circuit))
+            axes.plot(*zip(*segment, strict=True), color="white", lw=3.6, zorder=3)
+            axes.plot(*zip(*segment, strict=True), color=colour, ls=style, lw=2.2, zorder=3.5)
+        axes.plot([], [], color=colour, ls=style, lw=2.0, label=_described(name, circuit))
     for name, node in where.items():
         role = role_of(scenario, name)
         axes.plot(*node, marker=MARKERS[role], ms=9 if role == "router" else 7, color="white", mec="0.2", zorder=4)
-        axes.annotate(name, node, xytext=(6, 5), textcoords="offset points", fontsize=7, zorder=5)
-    for name in {fault["node"] for fault in report.get("faults", ()) if "node" in fault}:
-        axes.plot(*where[name], marker="x", ms=11, mew=2.5, color="C3", zorder=6)
+    failed = {where[fault["node"]] for fault in report.get("faults", ()) if "node" in fault}
+    for fault in report.get("faults", ()):
+        cut = scenario.links.get(fault.get("link", ""))
+        if cut is not None:
+            (ax, ay), (bx, by) = (where[end] for end in cut.ends)
+            failed.add(((ax + bx) / 2, (ay + by) / 2))
+    for place in sorted(failed):
+        axes.plot(*place, marker="x", ms=12, mew=3.0, color="black", zorder=6)
     roles = sorted({role_of(scenario, name) for name in scenario.nodes})
     for role in roles:
         axes.plot([], [], ls="", marker=MARKERS[role], color="white", mec="0.2", label=role)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False)
+    if failed:
+        axes.plot([], [], ls="", marker="x", ms=9, mew=2.5, color="black", label="failed during the run")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
     if loads:
         bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.4, location="right", anchor=(0.0, 0.0))
         bar.set_label("share of time that the link was making pairs", fontsize=8)
     axes.set_aspect("equal")
+    axes.margins(0.06)
     axes.set_axis_off()
     axes.set_title(f"{scenario.name}: {len(scenario.nodes)} nodes, {len(scenario.links)} quantum links")
     told = [
@@ -124,9 +143,58 @@ def draw(scenario: Scenario, report: dict[str, Any], target: Path) -> None:
     told += [
         f"{fault['name']} at {fault['at_s']:g} s" for fault in report.get("faults", ()) if fault["kind"] == "fault"
     ]
-    figure.supxlabel("\n".join(told), fontsize=7, x=0.01, ha="left")
+    figure.supxlabel("\n".join(told), fontsize=8, x=0.01, ha="left")
+    figure.canvas.draw()  # places everything, so that points can be reckoned with
+    _label(axes, where, [link.ends for link in scenario.links.values()], 72.0 / figure.dpi)
     figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
     pyplot.close(figure)
+
+
+def _label(axes: Any, where: dict[str, Place], links: list[tuple[str, str]], points: float) -> None:
+    """Write the nodes' names, each where it hides least: other names, then nodes, then links."""
+    spots = {name: tuple(axes.transData.transform(place) * points) for name, place in where.items()}
+    edge = axes.transAxes.transform((0.0, 0.0))[0] * points
+    boxes: list[tuple[float, float, float, float]] = []
+    on_links = [
+        (ax + k / 40 * (bx - ax), ay + k / 40 * (by - ay))
+        for (ax, ay), (bx, by) in ((spots[a], spots[b]) for a, b in links)
+        for k in range(41)
+    ]
+    for name, (x, y) in spots.items():
+        width, height = 0.7 * LABEL_PT * len(name), 1.3 * LABEL_PT
+        best: tuple[float, tuple[float, float, float, float]] | None = None
+        for right, up in PLACES:
+            away = 7.0 if right == 0 or up == 0 else 4.5
+            left = x + right * away - (1 - right) / 2 * width
+            low = y + up * away - (1 - up) / 2 * height
+            box = (left, low, left + width, low + height)
+            cost = 100.0 * sum(_overlap(box, other) for other in boxes)
+            cost += 100.0 * (left < edge)
+            cost += 30.0 * sum(_within(box, spot, 5.0) for other, spot in spots.items() if other != name)
+            cost += sum(_within(box, spot, 2.0) for spot in on_links)
+            if best is None or cost < best[0]:
+                best = (cost, box)
+        assert best is not None
+        boxes.append(best[1])
+        offset = (best[1][0] - x, best[1][1] - y)
+        axes.annotate(
+            name,
+            where[name],
+            xytext=offset,
+            textcoords="offset points",
+            fontsize=LABEL_PT,
+            va="bottom",
+            zorder=5,
+            bbox={"boxstyle": "square,pad=0.02", "color": "white", "alpha": 0.7, "lw": 0},
+        )
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _within(box: tuple[float, float, float, float], spot: Place, margin: float) -> bool:
+    return box[0] - margin < spot[0] < box[2] + margin and box[1] - margin < spot[1] < box[3] + margin
 
 
 def _described(name: str, circuit: dict[str, Any]) -> str:
@@ -134,7 +202,8 @@ def _described(name: str, circuit: dict[str, Any]) -> str:
     rate = circuit.get("rate_bpps")
     parts = [f"{name} {circuit['head']} to {circuit['tail']}"]
     if rate is not None:
-        parts.append(f"{rate['value']:.3g} pairs/s")
+        value = rate["value"]
+        parts.append(f"{value:,.0f} pairs/s" if value >= 100.0 else f"{value:.3g} pairs/s")
     if given is not None:
         parts.append(f"F {given:.3f}")
     return ", ".join(parts)

@@ -155,7 +155,8 @@ NETWORK = (
     groups.GroupLost(group="a:group0", pair_id="h:0/1"),
     groups.GroupClosed(group="a:group0", reason="r"),
     peer.PairDiscarded(pair_id="a:0/1", reason="old"),
-    peer.TeleportOutcome(pair_id="a:0/1", bits=(1, 0)),
+    peer.TeleportOutcome(pair_id="a:0/1", bits=(1, 0), confirm=True),
+    peer.QubitArrived(pair_id="a:0/1", arrived=True),
     peer.PreparedRemotely(pair_id="a-b/0", axis="X", bit=1),
 )
 
@@ -249,7 +250,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("requests", application.NextGroupQubit(call=27, group="a:group0")),
     ("requests", application.CloseGroup(call=28, group="a:group0")),
     ("requests", application.Run(call=5, steps=STEPS)),
-    ("requests", application.Teleport(call=6, qubit="a#1", pair_id="a-b/0")),
+    ("requests", application.Teleport(call=6, qubit="a#1", pair_id="a-b/0", confirmed=True)),
     ("requests", application.ReceiveTeleported(call=7, pair_id="a-b/0", timeout_ps=10**13)),
     ("requests", application.TransmitQubit(call=8, qubit="a#1", remote="b")),
     ("requests", application.ReceiveQubit(call=9, remote="b")),
@@ -310,10 +311,11 @@ EXAMPLES: list[tuple[str, Any]] = [
     ),
     ("peer", peer.PairDiscarded(pair_id="a-b/0", reason="old")),
     ("peer", peer.TeleportOutcome(pair_id="a-b/0", bits=(1, 0))),
+    ("peer", peer.QubitArrived(pair_id="a-b/0", arrived=False)),
     ("peer", peer.PreparedRemotely(pair_id="a-b/0", axis=(0.0, 0.0, 1.0), bit=1)),
     ("peer", routing.Hello(link="a-b", sent_ps=5, hears=True)),
     ("peer", peer.Sequenced(stream=1, number=2, their_stream=3, heard=4, message=NETWORK[0])),
-    ("peer", peer.Acknowledged(their_stream=1, heard=2, gap=True)),
+    ("peer", peer.Acknowledged(stream=4, their_stream=1, heard=2, gap=True)),
     *(("network", message) for message in NETWORK),
     ("to_fabric", fabric.Hello(version=1, node="a", process_id=7)),
     (
@@ -429,7 +431,8 @@ GOLDEN: dict[str, str] = {
         "67c3"
     ),
     "requests.teleport": (
-        "85a474797065a874656c65706f7274a463616c6c06a57175626974a3612331a7706169725f6964a5612d622f30a777616974696e67c3"
+        "86a474797065a874656c65706f7274a463616c6c06a57175626974a3612331a7706169725f6964a5612d622f30a9636f6e66"
+        "69726d6564c3a777616974696e67c3"
     ),
     "requests.receive_teleported": (
         "85a474797065b2726563656976655f74656c65706f72746564a463616c6c07a7706169725f6964a5612d622f30aa74696d65"
@@ -516,8 +519,9 @@ GOLDEN: dict[str, str] = {
         "83a474797065ae706169725f646973636172646564a7706169725f6964a5612d622f30a6726561736f6ea36f6c64"
     ),
     "peer.teleport_outcome": (
-        "83a474797065b074656c65706f72745f6f7574636f6d65a7706169725f6964a5612d622f30a462697473920100"
+        "84a474797065b074656c65706f72745f6f7574636f6d65a7706169725f6964a5612d622f30a462697473920100a7636f6e6669726dc2"
     ),
+    "peer.qubit_arrived": ("83a474797065ad71756269745f61727269766564a7706169725f6964a5612d622f30a761727269766564c2"),
     "peer.prepared_remotely": (
         "84a474797065b170726570617265645f72656d6f74656c79a7706169725f6964a5612d622f30a46178697393cb0000000000"
         "000000cb0000000000000000cb3ff0000000000000a362697401"
@@ -535,7 +539,9 @@ GOLDEN: dict[str, str] = {
         "000000000000aa667265655f7368617265cb3fe0000000000000b2657374696d617465645f666964656c69747992cb3fe800"
         "0000000000cb3fb0000000000000a5717565756502"
     ),
-    "peer.acknowledged": ("84a474797065ac61636b6e6f776c6564676564ac74686569725f73747265616d01a5686561726402a3676170c3"),
+    "peer.acknowledged": (
+        "85a474797065ac61636b6e6f776c6564676564a673747265616d04ac74686569725f73747265616d01a5686561726402a3676170c3"
+    ),
     "network.link_state": (
         "8ea474797065aa6c696e6b5f7374617465a66f726967696ea161a66e756d62657203a66167655f707304a4726f6c65a6726f"
         "75746572b8737761705f737563636573735f70726f626162696c697479cb3fe0000000000000bd737761705f6465706f6c61"
@@ -549,9 +555,10 @@ GOLDEN: dict[str, str] = {
     ),
     "network.path_question": (
         "86a474797065ad706174685f7175657374696f6ea87175657374696f6e01ab64657374696e6174696f6ea163ab7265717569"
-        "72656d656e7487b06d696e696d756d5f666964656c697479cb3fe0000000000000a9726174655f62707073cb400400000000"
-        "0000a46b696e64a14da96375746f66665f707308a5736c6f747300ac64697374696c6c6174696f6ec3ab6f7665725f6f7468"
-        "657273c2ad6578636c7564655f6c696e6b7391a178ad6578636c7564655f6e6f64657390"
+        "72656d656e7488b06d696e696d756d5f666964656c697479cb3fe0000000000000a9726174655f62707073cb400400000000"
+        "0000a46b696e64a14da96375746f66665f707308a5736c6f747300ac64697374696c6c6174696f6ec3b7656e645f64697374"
+        "696c6c6174696f6e5f726f756e647300ab6f7665725f6f7468657273c2ad6578636c7564655f6c696e6b7391a178ad657863"
+        "6c7564655f6e6f64657390"
     ),
     "network.path_answer": (
         "86a474797065ab706174685f616e73776572a87175657374696f6e01a47061746885a56e6f64657392a161a162a4686f7073"
@@ -638,8 +645,9 @@ GOLDEN: dict[str, str] = {
         "83a474797065ae706169725f646973636172646564a7706169725f6964a5613a302f31a6726561736f6ea36f6c64"
     ),
     "network.teleport_outcome": (
-        "83a474797065b074656c65706f72745f6f7574636f6d65a7706169725f6964a5613a302f31a462697473920100"
+        "84a474797065b074656c65706f72745f6f7574636f6d65a7706169725f6964a5613a302f31a462697473920100a7636f6e6669726dc3"
     ),
+    "network.qubit_arrived": ("83a474797065ad71756269745f61727269766564a7706169725f6964a5613a302f31a761727269766564c3"),
     "network.prepared_remotely": (
         "84a474797065b170726570617265645f72656d6f74656c79a7706169725f6964a5612d622f30a461786973a158a362697401"
     ),

@@ -82,7 +82,7 @@ class Node:
         self.routing = Routing(
             self.core,
             self.channel.send,
-            link_lost=self._link_lost,
+            link_lost=lambda link, reason: self.circuits.signalling.link_lost(link, reason),
             link_found=lambda link: self.channel.repeat(self.link_layer.links[link].remote),
         )
         self.routing.queue_of = self.link_layer.queue_of
@@ -348,16 +348,6 @@ class Node:
             self.routing.silent(peer)
             self.circuits.signalling.silent(peer)
             self.circuits.silent(peer)
-
-    def _link_lost(self, link: str, reason: str) -> None:
-        """A link does not work any more; with the last one to a neighbour, what was told it may be lost."""
-        self.circuits.signalling.link_lost(link, reason)
-        remote = self.link_layer.links[link].remote
-        if not any(each.up for each in self.routing.adjacencies.values() if each.link.remote == remote):
-            self.channel.give_up(remote)
-            self.link_layer.forget_peer(remote)
-            self.circuits.signalling.silent(remote)
-            self.circuits.silent(remote)
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""

@@ -370,3 +370,21 @@ def test_an_event_of_each_kind_is_an_event() -> None:
     made.start("n2", tail([]))
     settle(made)
     assert [each.kind for each in events] == ["down", "rerouted", "closed"]
+
+
+@pytest.mark.parametrize("who", [("n1", "n0"), ("n0", "n1"), ("n1", "n2"), ("n0", "n2"), ("n2", "n0")])
+def test_nodes_that_gave_each_other_up_begin_anew_once(who: tuple[str, str]) -> None:
+    one, other = who
+    made = disturbed(Plan(nodes=3, communication=8))
+    heads: list[Any] = []
+    made.start("n0", head("n2", 300, heads))
+    made.start("n2", tail([]))
+    made.run(lambda: len(heads) > 10)
+    for node, peer in (who, (other, one)):
+        core = made.seats[node].node.core
+        core.now = made.now
+        made.seats[node].node.channel.give_up(peer)
+    settle(made)
+    assert not any(isinstance(each, Failed) for each in heads)
+    assert len(made.of_kind("peer_began_anew")) <= 2
+    assert made.of_kind("circuit_restored"), "what was under way between them may be lost, so the circuit begins anew"

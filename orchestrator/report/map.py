@@ -74,6 +74,7 @@ def draw(scenario: Scenario, report: dict[str, Any], target: Path) -> None:
     import numpy
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "qloom"  # so that the same run gives the same file
     from matplotlib import colormaps, pyplot
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize

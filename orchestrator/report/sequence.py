@@ -170,6 +170,7 @@ class EventLog:
             for to in story.path[1:-1] if nested else ():
                 for line in self._sent(swap["node"], to, swap["t_ps"]):
                     yield _told("SegmentGrew", line)
+        yield from self._distilled(story)
         told_ps, kept_ps = story.delivered["tail"]["t_ps"], story.delivered["head"]["t_ps"]
         completes = [
             line for line in self.messages[head, tail] if line["t_ps"] >= known_ps and line["arrives_ps"] <= told_ps
@@ -182,9 +183,31 @@ class EventLog:
             if line["arrives_ps"] <= kept_ps:
                 yield _told("PairKept", line)
 
+    def _distilled(self, story: Story) -> Iterator[Told]:
+        """Each end of a round tells the other its bit, a link's or the circuit's, the one nearer to the head first."""
+        ends = (story.path[0], story.path[-1])
+        for line in story.operations:
+            if not distils(line, story):
+                continue
+            node = line["node"]
+            touched = {word for step in line["steps"] for word in step.split()[1:]}
+            partners = [_at(qubit) for herald in story.heralds for qubit in _other_halves(herald, touched, node)]
+            if node in ends:
+                partners.append(ends[1 - ends.index(node)])
+            for to in dict.fromkeys(partners):
+                name = "DistilPairs" if story.path.index(node) < story.path.index(to) else "PairDistilled"
+                yield from (_told(name, sent) for sent in self._sent(node, to, line["t_ps"]))
+
     def _sent(self, sender: str, to: str, at_ps: int) -> list[Line]:
         """The first message from one to the other at an instant, if there is one."""
         return [line for line in self.messages[sender, to] if line["t_ps"] == at_ps][:1]
+
+
+def distils(line: Line, story: Story) -> bool:
+    """Whether an operation is a node's part in distilling: what applications do comes after the delivery."""
+    given_ps = {each["node"]: int(each["t_ps"]) for each in story.delivered.values()}
+    before = bool(line["t_ps"] < given_ps.get(line["node"], story.delivered_ps))
+    return before and any(step.startswith("CX ") for step in line["steps"])
 
 
 def _told(name: str, line: Line) -> Told:
@@ -195,6 +218,13 @@ def _seen(herald: Line, node: str) -> int:
     """When a node heard of a pair."""
     (instant,) = (at for qubit, at in zip(herald["qubits"], herald["heralded_ps"], strict=True) if _at(qubit) == node)
     return int(instant)
+
+
+def _other_halves(herald: Line, touched: set[str], node: str) -> Iterator[str]:
+    """The other half of a link's pair, if the half at ``node`` was touched."""
+    for mine, other in (herald["qubits"], herald["qubits"][::-1]):
+        if mine in touched and _at(mine) == node:
+            yield other
 
 
 def _at(qubit: str) -> str:
@@ -237,6 +267,7 @@ def draw(scenario: Scenario, story: Story, target: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "qloom"  # so that the same run gives the same file
     from matplotlib import pyplot
 
     hops = len(story.path) - 1
@@ -282,7 +313,7 @@ class _Picture:
             top, bottom = self.us(stop), self.us(start)
             self.axes.axhspan(top, bottom, facecolor="0.95", edgecolor="none", zorder=0)
             words = f"{(start - stop) / MICROSECOND_PS:,.0f} µs of waiting"
-            at = len(self.story.path) - 1 + SIDE
+            at = len(self.story.path) - 1.04 + SIDE
             self.axes.text(
                 at, (top + bottom) / 2, words, ha="right", va="center", fontsize=8, color="0.45", style="italic"
             )
@@ -372,7 +403,7 @@ class _Picture:
         given_ps = {line["node"]: line["t_ps"] for line in self.story.delivered.values()}
         for line in self.story.operations:
             node, steps = line["node"], [step.split()[0] for step in line["steps"]]
-            if "CX" in steps and line["t_ps"] < given_ps.get(node, self.story.delivered_ps):
+            if distils(line, self.story):
                 steps = ["distil"]
             elif node not in given_ps or steps == ["move"]:
                 continue
@@ -380,7 +411,8 @@ class _Picture:
             notes.append((line["t_ps"], node, ", ".join(steps) + (f": {bits}" if bits else "")))
         below: dict[str, float] = {}
         for at_ps, node, words in sorted(notes):
-            at = max(self.us(at_ps), below.get(node, -1e12) + self.line_height)
+            raised = 0.45 * self.line_height if words.startswith("swap") else 0.0
+            at = max(self.us(at_ps) - raised, below.get(node, -1e12) + self.line_height)
             below[node] = at
             side = -1 if node == self.story.path[0] else 1
             self.axes.annotate(

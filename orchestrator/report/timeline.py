@@ -71,6 +71,7 @@ def draw(scenario: Scenario, life: PairLife, target: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "qloom"  # so that the same run gives the same file
     from matplotlib import pyplot
     from matplotlib.lines import Line2D
 
@@ -153,5 +154,5 @@ def draw(scenario: Scenario, life: PairLife, target: Path) -> None:
         Line2D([], [], color="C2", lw=4, label="qubit in memory, ageing"),
     ]
     axes.legend(handles=handles, loc="lower center", ncols=4, fontsize=8, frameon=False, bbox_to_anchor=(0.5, -0.06))
-    figure.savefig(target)
+    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
     pyplot.close(figure)

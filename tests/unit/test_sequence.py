@@ -25,13 +25,17 @@ SPAN_PS = 97_934_418
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two end nodes and two repeaters."""
     out = tmp_path_factory.mktemp("sequence") / "run"
+    _run(CHAIN, out)
+    return out
+
+
+def _run(scenario: Path, out: Path) -> None:
     subprocess.run(
-        [sys.executable, "-P", "-m", "orchestrator", "run", str(CHAIN), "--json", "--out", str(out)],
-        check=True,
+        [sys.executable, "-P", "-m", "orchestrator", "run", str(scenario), "--json", "--out", str(out)],
+        check=False,
         capture_output=True,
         timeout=RUN_DEADLINE_S,
     )
-    return out
 
 
 def _named(story: Story, name: str) -> list[tuple[str, str]]:
@@ -84,6 +88,25 @@ def test_what_is_not_there_is_bad_input(run_directory: Path, pair: str, said: st
     done = CliRunner().invoke(main, ["sequence", str(run_directory), "--pair", pair])
     assert done.exit_code == 2
     assert said in done.output
+
+
+def test_nested_swapping_and_distillation_tell_more(tmp_path: Path) -> None:
+    (tmp_path / "apps").mkdir()
+    head = (CHAIN.parent / "apps" / "chain_head.py").read_text()
+    wanted = head.replace("rate_bpps=10", 'rate_bpps=1, swapping="nested", slots=3, end_distillation_rounds=1')
+    assert wanted != head
+    (tmp_path / "apps" / "chain_head.py").write_text(wanted.replace("pairs(50)", "pairs(5)"))
+    tail = (CHAIN.parent / "apps" / "chain_tail.py").read_text()
+    (tmp_path / "apps" / "chain_tail.py").write_text(tail.replace("pairs(50)", "pairs(5)"))
+    scenario = tmp_path / "chain4.yaml"
+    scenario.write_text(CHAIN.read_text().replace("slots: 4", "slots: 8").replace("at_least: 50", "at_least: 5"))
+    _run(scenario, tmp_path / "run")
+    stories = list(EventLog(tmp_path / "run" / "events.jsonl").stories())
+    assert stories
+    for story in stories:
+        assert _named(story, "SegmentGrew") == [("r1", "r2")]
+        assert _named(story, "DistilPairs") == [("alice", "bob")]
+        assert _named(story, "PairDistilled") == [("bob", "alice")]
 
 
 def _edited(run_directory: Path, target: Path, keeps: Any) -> Path:

@@ -249,7 +249,10 @@ class NetworkStory:
             {key: value for key, value in line.items() if key != "t_ps"} | {"at_s": line["t_ps"] / PICOSECONDS}
             for line in self.faults
         ]
-        return {"circuits": circuits, "routing": {"convergence": convergence}, "faults": faults}
+        routing: dict[str, Any] = {"convergence": convergence}
+        if convergence:
+            routing["slowest_convergence_s"] = max(each["for_s"] for each in convergence)
+        return {"circuits": circuits, "routing": routing, "faults": faults}
 
 
 def memory(finished: control.Finished, slots: dict[str, dict[str, int]]) -> dict[str, dict[str, dict[str, float]]]:

@@ -57,37 +57,42 @@ def _links(links: dict[str, dict[str, Any]]) -> Table:
 
 
 def _circuits(circuits: dict[str, dict[str, Any]]) -> list[RenderableType]:
-    """What was asked for beside what was given; then whatever went wrong, in words."""
-    table = Table(title="Circuits: asked > promised > given (the network's own estimate)", title_justify="left")
-    for heading in ("circuit", "status", "fidelity", "pairs/s", "pairs", "wait p50 / p99", "swaps", "discards", "path"):
-        table.add_column(heading, no_wrap=heading in ("circuit", "status"), overflow="fold")
+    """What was asked for beside what was promised and given; then each circuit's story, in words."""
+    table = Table(title="Circuits: asked > promised > given", title_justify="left")
+    for heading in ("circuit", "to", "status", "pairs", "fidelity", "pairs/s"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
     stories: list[RenderableType] = []
     for name, each in circuits.items():
-        if "path" not in each:
-            fidelity, rate = f"{each['asked_fidelity']:.3g}", f"{each['asked_rate_bpps']:.4g}"
-            table.add_row(name, each["status"], fidelity, rate, "", "", "", "", f"{each['head']} - {each['tail']}")
-        else:
-            given = f"{each['oracle_fidelity']:.4f}" if "oracle_fidelity" in each else "?"
-            estimate = f" ({_number(each['estimated_fidelity'])})" if "estimated_fidelity" in each else ""
-            waiting = each.get("waiting_s")
-            table.add_row(
-                name,
-                each["status"],
-                f"{each['asked_fidelity']:.3g} > {each['expected_fidelity']:.4f} > {given}{estimate}",
-                f"{each['asked_rate_bpps']:.4g} > {each['expected_rate_bpps']:.4g} > "
-                + (f"{each['rate_bpps']['value']:.4g}" if "rate_bpps" in each else "?"),
-                str(each["delivered"]),
-                f"{_seconds(waiting['p50'])} / {_seconds(waiting['p99'])}" if waiting else "",
-                str(each["swaps"]),
-                str(sum(each["discards"].values())),
-                " ".join(each["path"]),
-            )
+        fidelity, rate = [f"{each['asked_fidelity']:.3g}"], [f"{each['asked_rate_bpps']:.3g}"]
+        if "path" in each:
+            fidelity += [f"{each['expected_fidelity']:.3f}"]
+            fidelity += [f"{each['oracle_fidelity']:.3f}" if "oracle_fidelity" in each else "?"]
+            rate += [_short(each["expected_rate_bpps"])]
+            rate += [_short(each["rate_bpps"]["value"]) if "rate_bpps" in each else "?"]
+        table.add_row(
+            name,
+            each["tail"],
+            each["status"],
+            str(each.get("delivered", "")),
+            " > ".join(fidelity),
+            " > ".join(rate),
+        )
         stories += [Text(line) for line in _story(name, each)]
     return [table, *stories]
 
 
+def _short(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def _story(name: str, circuit: dict[str, Any]) -> Iterator[str]:
-    """What went wrong with a circuit, a line each."""
+    """How a circuit went and what befell it, a line each."""
+    if "path" in circuit:
+        waiting = circuit.get("waiting_s")
+        waited = f"; wait p50 {_seconds(waiting['p50'])}, p99 {_seconds(waiting['p99'])}" if waiting else ""
+        estimate = circuit.get("estimated_fidelity")
+        own = f"; own estimate {_number(estimate)} of {circuit['tests']} tests" if estimate else ""
+        yield f"{name} over {' '.join(circuit['path'])}: {circuit['swaps']} swaps{waited}{own}"
     if "refused" in circuit and circuit["status"] == "refused":
         refused = circuit["refused"]
         where = f" at {refused['where']}" if refused["where"] else ""

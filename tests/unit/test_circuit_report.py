@@ -188,7 +188,8 @@ def test_what_a_fault_ended_is_no_failure(report: dict[str, Any]) -> None:
 def test_the_text_says_it_all(report: dict[str, Any]) -> None:
     shown = text.as_text(report)
     for words in (
-        "0.9 > 0.9100 > 0.8000 (0.93 ± 0.01)",
+        "0.9 > 0.910 > 0.800",
+        "own estimate 0.93 ± 0.01 of 200 tests",
         "5 > 40 > 1.5",
         "a s b",
         "a:1 refused at r (fidelity): 0.97 at best",

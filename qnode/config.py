@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 NodeRole = Literal["end", "router", "automated", "switch", "controller"]
-"""RFC 9340 section 4.3: an end node; a quantum router; an automated node, which computes no routes; a switch, which
+"""RFC 9340 section 5.3.2: an end node; a quantum router; an automated node, which computes no routes; a switch, which
 also makes multipartite states for others; a non-quantum node that controls the network."""
 
 BellDiagonal = tuple[float, float, float, float]

@@ -70,7 +70,7 @@ class Connection:
 
 
 def may_forward(state: LinkState) -> bool:
-    """Whether circuits of others may go through this node (RFC 9340 section 4.3)."""
+    """Whether circuits of others may go through this node (RFC 9340 section 5.3.2)."""
     return state.role in FORWARDING_ROLES
 
 

@@ -1,7 +1,7 @@
 """Neighbours, link states and paths: how a node knows the network (after OSPF, RFC 2328).
 
 Neighbours greet each other over every link. What a node's working links can do is flooded to all nodes, or told to a
-controller; a circuit's path is computed from that, here or there. An automated node (RFC 9340 section 4.3) greets,
+controller; a circuit's path is computed from that, here or there. An automated node (RFC 9340 section 5.3.2) greets,
 tells and forwards, but computes nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Node roles of RFC 9340 section 4.3 and how they work together: who forwards, who computes, whom a circuit ends at."""
+"""Node roles of RFC 9340 section 5.3.2 and how they work together: who forwards, who computes, whom a circuit ends at."""
 
 from __future__ import annotations
 

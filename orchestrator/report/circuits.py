@@ -240,7 +240,7 @@ class NetworkStory:
             name: circuit.summary([truth for truth in finished.circuits if truth.circuit == name], finished.now_ps)
             for name, circuit in self.circuits.items()
         }
-        convergence = [
+        convergence: list[dict[str, Any]] = [
             {"after": name, "at_s": at / PICOSECONDS, "for_s": (self._last_change_ps[number] - at) / PICOSECONDS}
             for number, (at, name) in enumerate(self._disturbances)
             if number in self._last_change_ps

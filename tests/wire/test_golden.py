@@ -807,7 +807,7 @@ def test_a_truncated_frame_is_refused_wherever_it_was_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_message_of_one_protocol_is_none_of_another(name: str) -> None:
-    protocol, message = BY_NAME[name]
+    _, message = BY_NAME[name]
     tag = message.__struct_config__.tag
     for other, codec in CODECS.items():
         if f"{other}.{tag}" not in BY_NAME and type(message) not in typing.get_args(PROTOCOLS[other]):

@@ -12,7 +12,7 @@ parser.add_argument("until_s", type=float, help="virtual time")
 parser.add_argument("--fidelity", type=float, default=0.5, help="the least that the pairs shall have")
 parser.add_argument("--rate", type=float, default=1.0, help="pairs per second that the network shall reserve")
 parser.add_argument("--priority", type=int, default=0)
-parser.add_argument("--test-fraction", type=float, default=0.1, help="share of pairs sacrificed to estimate the fidelity")
+parser.add_argument("--test-fraction", type=float, default=0.1, help="share of pairs for estimating the fidelity")
 arguments = parser.parse_args()
 
 with attach() as session:

@@ -235,7 +235,9 @@ class Disordered(InProcess):
                 "shares": [
                     link for link, each in node.routing.adjacencies.items() if abs(each.free_share - 1.0) > 1e-9
                 ],
-                "slots": self.plan.communication + self.plan.storage - node.routing.free_slots,
+                "slots": node.configuration.communication_slots
+                + node.configuration.storage_slots
+                - node.routing.free_slots,
                 "occupied": [
                     role
                     for (at, role), each in self.engine.laboratory.occupancy.items()

@@ -8,6 +8,9 @@ Communication qubits are scarce, so the two ends of a link have to agree on what
 can. An end whose consumer gets no slot, because attempts of others have them, says so (`LinkWaits`). From then on, for
 that purpose, the end whose name comes later in the alphabet binds a slot only after the other has bound one and said so
 (`LinkReady`). So slots are bound in the order of names, and no circle of nodes can wait for each other.
+
+A slot is bound in vain, too, while the other end wants no pair, because those that it has wait for something else. An
+end whose slots are shared is told when the other wants none (`LinkWaits`), and when it does again (`LinkReady`).
 """
 
 from __future__ import annotations
@@ -88,6 +91,12 @@ class LinkLayer:
     """What this end has ever said that it waits for, and whether it does so now; it says when it is ready."""
     _follows: Counter[Key] = field(default_factory=Counter)
     """What this end, the later of the two, starts only when told, and how often it was."""
+    _tellers: dict[Key, Consumer] = field(default_factory=dict)
+    """Of whom the other end is to know whether they want a pair."""
+    _full: set[Key] = field(default_factory=set)
+    """Of these, who has said that it wants none."""
+    _held_off: set[Key] = field(default_factory=set)
+    """What this end, the earlier of the two, does not start because the other wants none."""
 
     def __post_init__(self) -> None:
         self.links = {link.name: link for link in self.core.configuration.links}
@@ -108,8 +117,13 @@ class LinkLayer:
             )
         return link
 
-    def add(self, consumer: Consumer) -> None:
-        """Serve ``consumer`` after all others of its priority."""
+    def add(self, consumer: Consumer, *, other_end_shares: bool = False) -> None:
+        """Serve ``consumer`` after all others of its priority.
+
+        ``other_end_shares``: the other end's slots serve others, too, so it is told while ``consumer`` wants no pair.
+        """
+        if other_end_shares:
+            self._tellers[(consumer.link.name, consumer.purpose)] = consumer
         position = len(self.consumers)
         while position > 0 and self.consumers[position - 1].priority < consumer.priority:
             position -= 1
@@ -126,6 +140,9 @@ class LinkLayer:
         if not any((other.link.name, other.purpose) == key for other in self.consumers):
             self._served.pop(key, None)
             self._follows.pop(key, None)
+            self._tellers.pop(key, None)
+            self._full.discard(key)
+            self._held_off.discard(key)
             if consumer.purpose.startswith(CIRCUIT_PURPOSE):
                 self._announced.pop(key, None)
 
@@ -133,9 +150,12 @@ class LinkLayer:
         """What was agreed with a neighbour about whose turn it is may not have reached it: agree anew."""
         for link in self.links.values():
             if link.remote == peer:
-                for key in [key for key in (*self._follows, *self._announced) if key[0] == link.name]:
+                agreed = (*self._follows, *self._announced, *self._full, *self._held_off)
+                for key in [key for key in agreed if key[0] == link.name]:
                     self._follows.pop(key, None)
                     self._announced.pop(key, None)
+                    self._full.discard(key)
+                    self._held_off.discard(key)
 
     def queue_of(self, link: str) -> int:
         """How many want pairs of a link."""
@@ -144,12 +164,17 @@ class LinkLayer:
     def pump(self) -> None:
         """Start attempts wherever a consumer wants a pair and a communication slot is free."""
         memory = self.core.memory
+        for key, consumer in self._tellers.items():
+            if (consumer.to_herald <= 0) is not (key in self._full):
+                self._tell_whether_full(consumer, key)
         if not self.consumers or self._starved_at == memory.releases:
             return
         for consumer in self._by_turn():
             if consumer.to_herald <= 0:
                 continue
             key = (consumer.link.name, consumer.purpose)
+            if key in self._held_off:
+                continue
             series = self.generating.get(key, ())
             while consumer.to_herald > (bound := len(series)) and bound < consumer.at_once:
                 if key in self._follows and self._follows[key] <= 0:
@@ -192,18 +217,57 @@ class LinkLayer:
 
     def _starve(self, consumer: Consumer, key: Key) -> None:
         """No slot: if attempts of others have them, the other end is told, so that it does not hold one in vain."""
-        leads = self.core.configuration.name < consumer.link.remote
-        if leads and self.generating and key not in self.generating and not self._announced.get(key):
+        if (
+            self._leads(consumer.link.remote)
+            and self.generating
+            and key not in self.generating
+            and not self._announced.get(key)
+        ):
             self._announced[key] = True
             self.tell(consumer.link.remote, LinkWaits(link=consumer.link.name, purpose=consumer.purpose))
 
+    def _tell_whether_full(self, consumer: Consumer, key: Key) -> None:
+        """The consumer has begun or ceased to want pairs: keep the other end from binding a slot in vain."""
+        link, purpose = key
+        leads = self._leads(consumer.link.remote)
+        if consumer.to_herald <= 0:
+            self._full.add(key)
+            if leads:
+                self._announced[key] = True
+            elif key in self._follows:
+                self._follows[key] = 0
+            self.tell(consumer.link.remote, LinkWaits(link=link, purpose=purpose))
+        else:
+            self._full.discard(key)
+            if not leads:  # else it is said when a slot is bound
+                self.tell(consumer.link.remote, LinkReady(link=link, purpose=purpose))
+
+    def _leads(self, remote: str) -> bool:
+        """Whether this end of a link is the one that binds first."""
+        return self.core.configuration.name < remote
+
+    def _hold_off(self, key: Key, remote: str) -> None:
+        """The other end wants no pair: what it was told of slots bound here is void."""
+        self._held_off.add(key)
+        for generating in list(self.generating.get(key, ())):
+            generating.cancel()
+        if key in self._announced:
+            self._announced[key] = True
+            self.tell(remote, LinkWaits(link=key[0], purpose=key[1]))
+
     def told(self, sender: str, message: LinkWaits | LinkReady) -> None:
-        """The other end of a link has no slot for a purpose, or has bound one."""
+        """The other end of a link has no slot for a purpose, or has bound one; or it wants none, or does again."""
         link = self.links.get(message.link)
         if link is None or link.remote != sender:
             self.core.record("message_dropped", sender=sender, reason=f"{message.link} is no link with it")
             return
         key = (message.link, message.purpose)
+        if self._leads(sender):
+            if isinstance(message, LinkReady):
+                self._held_off.discard(key)
+            else:
+                self._hold_off(key, sender)
+            return
         if isinstance(message, LinkReady):
             self._follows[key] += 1
             return

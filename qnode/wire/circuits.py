@@ -44,6 +44,8 @@ class Path(Message, frozen=True, kw_only=True, tag="path"):
     distillation_protocol: DistillationProtocol = "dejmps"
     distillation_schedule: DistillationSchedule = "recurrence"
     end_distillation_rounds: int = 0
+    shares_slots: bool = False
+    """Whether the sender has no communication slots for this circuit alone: it wants to hear of pairs not wanted."""
 
 
 class Reserved(Message, frozen=True, kw_only=True, tag="reserved"):
@@ -51,6 +53,8 @@ class Reserved(Message, frozen=True, kw_only=True, tag="reserved"):
 
     circuit: str
     generation: int
+    shares_slots: bool = False
+    """As in the path."""
 
 
 class PathRefused(Message, frozen=True, kw_only=True, tag="path_refused"):
@@ -85,14 +89,14 @@ class Refresh(Message, frozen=True, kw_only=True, tag="refresh"):
 
 
 class LinkWaits(Message, frozen=True, kw_only=True, tag="link_waits"):
-    """The sender wants a pair for this purpose on this link, and has no slot for it now."""
+    """The sender has no slot for a pair of this purpose on this link now, or wants none."""
 
     link: str
     purpose: str
 
 
 class LinkReady(Message, frozen=True, kw_only=True, tag="link_ready"):
-    """The sender has bound a slot for this purpose on this link, and tries."""
+    """The sender has bound a slot for this purpose on this link, or, if its name is the later, wants a pair again."""
 
     link: str
     purpose: str

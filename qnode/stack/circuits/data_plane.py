@@ -324,8 +324,8 @@ class Installed:
         """The circuit's id."""
         return self.path.circuit
 
-    def install(self, reservation: Reservation) -> None:
-        """Begin to generate."""
+    def install(self, reservation: Reservation, *, sharing: tuple[str, ...] = ()) -> None:
+        """Begin to generate; ``sharing``: neighbours on the path that have no slots for the circuit alone."""
         hops = self.path.hops
         around: tuple[tuple[Hop, bool], ...] = ((hops[self.position - 1], True),) if self.position > 0 else ()
         around += ((hops[self.position], False),) if self.position < len(hops) else ()
@@ -347,7 +347,7 @@ class Installed:
             self.sides[hop.link] = side
             if reservation.dedicated:
                 self.link_layer.set_aside += reservation.slots_per_side
-            self.link_layer.add(side)
+            self.link_layer.add(side, other_end_shares=side.link.remote in sharing)
 
     def uninstall(self, reason: str) -> None:
         """Stop; discard every pair that is not delivered."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+import msgspec
+
 from qnode.stack.circuits.data_plane import End, Installed
 from qnode.stack.circuits.reservations import Reservation, Reservations, Shortage
 from qnode.stack.core import Core
@@ -71,6 +73,8 @@ class Transit:
     position: int
     state: TransitState = TransitState.ASKED
     installed: Installed | None = None
+    sharing: tuple[str, ...] = ()
+    """Its neighbours on the path that have no communication slots for it alone."""
 
     def change(self, cause: TransitCause) -> None:
         """Follow the table.
@@ -160,8 +164,7 @@ class Signalling:
         shortage = self._admit(transit)
         if shortage is None:
             self.transits[path.circuit] = transit
-            assert transit.downstream is not None
-            self.tell(transit.downstream, path)
+            self._tell_downstream(transit)
             self._keep_alive(transit)
         return shortage
 
@@ -201,6 +204,8 @@ class Signalling:
                 return
             self._tear(known, TransitCause.TEARDOWN, "failed", name, "its circuit has another path")
         transit = Transit(path, position)
+        if path.shares_slots:
+            transit.sharing = (sender,)
         shortage = self._admit(transit)
         if shortage is not None:
             self._refuse_upstream(transit, shortage.where, "no_capacity", shortage.reason)
@@ -208,7 +213,7 @@ class Signalling:
         self.transits[path.circuit] = transit
         self._expect(transit)
         if transit.downstream is not None:
-            self.tell(transit.downstream, path)
+            self._tell_downstream(transit)
         else:
             self.ends.asked(path)
 
@@ -217,6 +222,8 @@ class Signalling:
         transit = self._of(message.circuit, message.generation)
         if transit is None or sender != transit.downstream or transit.state is not TransitState.ASKED:
             return
+        if message.shares_slots:
+            transit.sharing += (sender,)
         installed = self._install(transit)
         if transit.upstream is not None:
             self._answer_upstream(transit)
@@ -394,7 +401,7 @@ class Signalling:
         installed = transit.installed = Installed(self.core, self.link_layer, path, transit.position, self.tell)
         is_end = transit.upstream is None or transit.downstream is None
         installed.takes_at_once = is_end and path.kind == "M"
-        installed.install(self.reservations.held[path.circuit])
+        installed.install(self.reservations.held[path.circuit], sharing=transit.sharing)
         if is_end:
             installed.end = self.ends.end_of(installed)
         self.core.record(
@@ -407,7 +414,16 @@ class Signalling:
 
     def _answer_upstream(self, transit: Transit) -> None:
         assert transit.upstream is not None
-        self.tell(transit.upstream, Reserved(circuit=transit.path.circuit, generation=transit.path.generation))
+        path, shares = transit.path, self._shares_slots(transit)
+        self.tell(transit.upstream, Reserved(circuit=path.circuit, generation=path.generation, shares_slots=shares))
+
+    def _tell_downstream(self, transit: Transit) -> None:
+        assert transit.downstream is not None
+        path = msgspec.structs.replace(transit.path, shares_slots=self._shares_slots(transit))
+        self.tell(transit.downstream, path)
+
+    def _shares_slots(self, transit: Transit) -> bool:
+        return not self.reservations.held[transit.path.circuit].dedicated
 
     def _refuse(self, transit: Transit, where: str, code: str, reason: str) -> None:
         self._free(transit, TransitCause.REFUSED, reason)

@@ -12,7 +12,8 @@ from in_process import InProcess
 from orchestrator.scenario import Link, Node, Scenario, Source
 from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.scenario.types import Network
-from qnode.stack.groups import MOST_MEMBERS, ghz_steps, w_steps
+from qnode.stack.group_states import ghz_steps, w_steps
+from qnode.stack.groups import MOST_MEMBERS
 from qnode.wire.application import (
     CloseGroup,
     Detach,

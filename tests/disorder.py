@@ -378,7 +378,7 @@ def _check_circuit(plan: Plan, circuit: CircuitPlan, heads: Outcome, tails: Outc
     if heads.opened is None or dead:
         return
     delivered = testbed.delivered[heads.opened.circuit]
-    calm = plan.undisturbed and all(each.priority == 0 for each in plan.circuits)
+    calm = plan.undisturbed and plan.loss < 0.3 and all(each.priority == 0 for each in plan.circuits)
     if calm:
         both = [number in delivered.head for number in delivered.tail]
         assert both == sorted(both, reverse=True), f"of {list(delivered.tail)} the head has {list(delivered.head)}"

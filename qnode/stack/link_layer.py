@@ -265,11 +265,12 @@ class LinkLayer:
         if self._leads(sender):
             if isinstance(message, LinkReady):
                 self._held_off.discard(key)
-            else:
+            elif any((each.link.name, each.purpose) == key for each in self.consumers):
                 self._hold_off(key, sender)
             return
         if isinstance(message, LinkReady):
-            self._follows[key] += 1
+            if key in self._follows:
+                self._follows[key] += 1
             return
         self._follows[key] = 0
         for generating in list(self.generating.get(key, ())):

@@ -160,6 +160,7 @@ class Circuits:
         if request.timeout_ps is not None:
             self.core.set_timer(request.timeout_ps, ("circuit_pair", request.circuit, request.call))
         self._hand_over(endpoint)
+        self._end_calls(endpoint)
 
     def next_event(self, session: int, request: NextCircuitEvent) -> None:
         """Wait for an event."""

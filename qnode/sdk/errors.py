@@ -105,6 +105,12 @@ class NoCapacity(RequestFailed):
     code = "no_capacity"
 
 
+class NoTime(RequestFailed):
+    """The deadline is too near for what was asked."""
+
+    code = "no_time"
+
+
 class Denied(RequestFailed):
     """The other end does not want the circuit."""
 

@@ -36,6 +36,9 @@ class PairRequest:
     at_once: int = 1
     reserved: bool = False
     operating_point: int = 0
+    """The fastest that makes pairs as good as asked for; the other end has to ask for as much."""
+    goodness: float = 1.0
+    """What the link says of its pairs' fidelity there."""
     ready: deque[BellPair] = field(default_factory=deque)
     pair_ids: list[str] = field(default_factory=list)
     bits: dict[str, int] = field(default_factory=dict)
@@ -94,10 +97,12 @@ class PairRequests:
             raise RequestRefused("bad_request", f"number is {asked.number}, expected 1 to {MOST_PAIRS}")
         if not 0.0 <= asked.minimum_fidelity <= 1.0:
             raise RequestRefused("bad_request", f"minimum_fidelity is {asked.minimum_fidelity}, expected 0 to 1")
-        if asked.minimum_fidelity > link.goodness:
+        fidelities = [point.spectrum[0] for point in link.operating_points] or [link.goodness]
+        able = [number for number, fidelity in enumerate(fidelities) if fidelity >= asked.minimum_fidelity]
+        if not able:
             raise RequestRefused(
                 "unsupported",
-                f"link {link.name} makes pairs of fidelity {link.goodness:.6f}, asked for at least "
+                f"link {link.name} makes pairs of fidelity {max(fidelities):.6f} at best, asked for at least "
                 f"{asked.minimum_fidelity:.6f}",
             )
         if asked.timeout_ps is not None and asked.timeout_ps <= 0:
@@ -112,7 +117,13 @@ class PairRequests:
             check_axis(asked.axis)
         if (session, asked.call) in self.requests:
             raise RequestRefused("bad_request", f"pair request {asked.call} is still open; use another call number")
+        if asked.timeout_ps is not None and asked.timeout_ps < asked.number * link.cycle_ps:
+            least = f"{asked.number * link.cycle_ps / 1e12:.9g} s for {asked.number} pairs"
+            reason = f"an attempt on link {link.name} takes {link.cycle_ps / 1e12:.9g} s, so at least {least}"
+            raise RequestRefused("no_time", f"{reason}; asked for within {asked.timeout_ps / 1e12:.9g} s")
         request = PairRequest(self, session, asked.call, asked, link, asked.number, asked.number, asked.call)
+        request.operating_point = able[0]
+        request.goodness = fidelities[able[0]]
         self.requests[(session, asked.call)] = request
         self.link_layer.add(request)
         if asked.timeout_ps is not None:
@@ -198,7 +209,7 @@ class PairRequests:
             qubit=held.name,
             remote=request.link.remote,
             bell_state=BELL_STATES[herald.bell_index if request.asked.as_heralded else 0],
-            goodness=request.link.goodness,
+            goodness=request.goodness,
             emitted_at_ps=herald.emitted_at,
             heralded_at_ps=core.now,
         )

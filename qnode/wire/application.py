@@ -37,6 +37,7 @@ class RequestPairs(Message, frozen=True, kw_only=True, tag="request_pairs"):
     number: int = 1
     kind: RequestKind = "K"
     minimum_fidelity: float = 0.0
+    """A link with a knob is turned until its pairs are as good; both ends ask for the same."""
     timeout_ps: int | None = None
     """All of them by then, or ``failed`` with code ``timeout``."""
     axis: Axis | None = None
@@ -496,6 +497,7 @@ FailureCode = Literal[
     "limit",
     "no_route",
     "no_capacity",
+    "no_time",
     "denied",
     "inconclusive",
     "closed",

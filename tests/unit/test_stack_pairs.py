@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qnode.config import LinkConfiguration
+from qnode.config import LinkConfiguration, OperatingPoint
 from qnode.stack.events import Answer, CancelTimer, Operate, Record, SendTo, SessionEnded, SetTimer, TimerFired
 from qnode.stack.pair_requests import turned
 from qnode.wire.application import (
@@ -483,3 +483,37 @@ def test_both_ends_may_discard_at_once(driven: Any) -> None:
     assert alice.hear("bob", PairDiscarded(pair_id=PAIR_0, reason="older than the cutoff")) == []
     alice.complete(operation=discard)
     assert alice.free() == (2, 2)
+
+
+def test_a_link_with_a_knob_is_turned_until_its_pairs_are_as_good_as_asked_for(driven: Any) -> None:
+    points = tuple(
+        OperatingPoint(rate_hz=rate, spectrum=(fidelity, 1 - fidelity, 0.0, 0.0))
+        for rate, fidelity in ((100.0, 0.9), (50.0, 0.95), (25.0, 0.975))
+    )
+    link = LinkConfiguration(
+        name=LINK, remote="bob", goodness=0.9, corrects=False, operating_points=points, cycle_ps=1000
+    )
+    alice = driven("alice", "bob", links=(link,))
+    alice.attach()
+    for asked, point, goodness in ((0.0, 0, 0.9), (0.92, 1, 0.95), (0.975, 2, 0.975)):
+        alice.ask(RequestPairs, remote="bob", minimum_fidelity=asked, purpose=str(point))
+        (operation,) = alice.operations
+        assert operation.action.operating_point == point
+        alice.herald(f"{LINK}/{point}", operation=operation.operation)
+        (answer,) = alice.answers
+        assert answer.pair.goodness == goodness
+        alice.ask(Run, steps=(Discard(qubit=answer.pair.qubit),))
+        alice.complete()
+    alice.ask(RequestPairs, remote="bob", minimum_fidelity=0.98)
+    assert alice.failure()[1] == "unsupported"
+
+
+def test_a_deadline_before_the_first_attempts_end_is_refused_at_once(driven: Any) -> None:
+    link = LinkConfiguration(name=LINK, remote="bob", goodness=0.9, corrects=False, cycle_ps=1000)
+    alice = driven("alice", "bob", links=(link,))
+    alice.attach()
+    alice.ask(RequestPairs, remote="bob", number=3, timeout_ps=2999)
+    assert alice.failure()[1] == "no_time"
+    assert not alice.node.pair_requests.requests
+    alice.ask(RequestPairs, remote="bob", number=3, timeout_ps=3000)
+    assert alice.operations

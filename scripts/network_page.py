@@ -17,8 +17,9 @@ from typing import Any, cast, get_args
 
 import msgspec
 
-from qnode.stack.circuits.data_plane import BuildingBlock, Installed, Side
+from qnode.stack.circuits.data_plane import Installed, Side
 from qnode.stack.circuits.endpoint import ENDPOINT_TRANSITIONS
+from qnode.stack.circuits.rules import BuildingBlock
 from qnode.stack.circuits.signalling import TRANSIT_TRANSITIONS
 from qnode.stack.memory import TRANSITIONS
 from qnode.wire.circuits import CircuitMessage, Hop

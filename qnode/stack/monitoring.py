@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qnode.config import LinkConfiguration
-from qnode.stack.circuits.data_plane import Frame, number_of
-from qnode.stack.circuits.ends import TEST_AXES, flips, measure
 from qnode.stack.circuits.estimate import Estimate
+from qnode.stack.circuits.finished import TEST_AXES, flips, measure
+from qnode.stack.circuits.link_pair import Frame, number_of
 from qnode.stack.core import Core
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import HeldQubit

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 from qnode.config import LinkConfiguration
 from qnode.stack.circuits.distilling import Distilling
+from qnode.stack.circuits.link_pair import Frame, LinkPair, number_of, xor
 from qnode.stack.circuits.reservations import Reservation
+from qnode.stack.circuits.rules import BuildingBlock, ForwardingRule
 from qnode.stack.circuits.then import Then
 from qnode.stack.core import Core
 from qnode.stack.link_layer import Generating, LinkLayer
@@ -39,55 +40,6 @@ from qnode.wire.quantum import MeasureBell, Move
 
 MOST_REMEMBERED = 4096
 """Joined and early dead pairs that a node remembers for each circuit."""
-Frame = tuple[int, int]
-"""(x, z) of the Bell state X^x Z^z (x) I |Phi+> that a pair is known to be in."""
-
-
-class BuildingBlock(Enum):
-    """What a forwarding rule does."""
-
-    GENERATE = "generate"
-    DISTIL = "distil"
-    SWAP = "swap"
-    DELIVER = "deliver"
-    DISCARD = "discard"
-
-
-@dataclass(slots=True, frozen=True)
-class ForwardingRule:
-    """One building block and when it applies."""
-
-    block: BuildingBlock
-    side: str
-    """``upstream``, ``downstream`` or ``both``."""
-    condition: str
-
-    def __str__(self) -> str:
-        return f"{self.block.value} {self.side}: {self.condition}"
-
-
-def xor(first: Frame, second: Frame) -> Frame:
-    """The frame of two pairs that were joined, up to a phase."""
-    return (first[0] ^ second[0], first[1] ^ second[1])
-
-
-@dataclass(slots=True, eq=False)
-class LinkPair:
-    """A pair of one of the circuit's links, at this end."""
-
-    pair_id: str
-    held: HeldQubit
-    frame: Frame
-    """The Bell state that was announced."""
-    heralded_at: int
-    rounds: int = 0
-    """How often it was distilled."""
-    swapping: bool = False
-    overdue: bool = False
-    """The cutoff came while something was being done to it."""
-    far_node: str = ""
-    """In nested swapping, where its other end is known to be."""
-    far_pair: str = ""
 
 
 class End(Protocol):
@@ -594,9 +546,3 @@ class Installed:
 
     def _side_of(self, pair_id: str) -> Side | None:
         return self.sides.get(pair_id.rpartition("/")[0])
-
-
-def number_of(pair_id: str) -> int:
-    """A link counts its pairs; -1: this is none of any link."""
-    number = pair_id.rpartition("/")[2]
-    return int(number) if number.isdecimal() and len(number) < 20 else -1

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from qnode.stack.circuits.link_pair import LinkPair
 from qnode.stack.circuits.then import Then
 from qnode.stack.core import Core
 from qnode.stack.distillation import (
@@ -25,9 +26,6 @@ from qnode.stack.memory import Cause
 from qnode.wire.application import DistillationProtocol, DistillationSchedule
 from qnode.wire.circuits import DistilPairs, PairDistilled
 from qnode.wire.fabric import Circuit
-
-if TYPE_CHECKING:
-    from qnode.stack.circuits.data_plane import LinkPair
 
 
 class Holder(Protocol):

@@ -6,8 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from qnode.stack.circuits.ends import Finished, Head, Tail
 from qnode.stack.circuits.estimate import Estimate
+from qnode.stack.circuits.finished import Finished
+from qnode.stack.circuits.head import Head
+from qnode.stack.circuits.tail import Tail
 from qnode.wire.application import AcceptCircuit, CircuitEventKind, OpenCircuit
 from qnode.wire.circuits import Path
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from qnode.stack.channel import Channel
 from qnode.stack.circuits.data_plane import End, Installed
 from qnode.stack.circuits.endpoint import Endpoint, EndpointCause, EndpointState, Event
-from qnode.stack.circuits.ends import Finished, Head, Tail, settle_kept
+from qnode.stack.circuits.finished import Finished
+from qnode.stack.circuits.head import Head, settle_kept
 from qnode.stack.circuits.signalling import Signalling, Transit
+from qnode.stack.circuits.tail import Tail
 from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import HeldQubit, SlotState

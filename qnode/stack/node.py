@@ -137,9 +137,9 @@ class Node:
             PairDied: signalling.of_pair,
             DistilPairs: signalling.of_pair,
             PairDistilled: signalling.of_pair,
-            SwapOutcome: lambda _, message: self.circuits.swapped(message),
-            PairComplete: self.circuits.complete,
-            PairKept: self.circuits.kept,
+            SwapOutcome: lambda _, message: self.circuits.delivery.swapped(message),
+            PairComplete: self.circuits.delivery.complete,
+            PairKept: self.circuits.delivery.kept,
             PairDiscarded: self._of_pair,
             TeleportOutcome: self._of_pair,
             PreparedRemotely: self._of_pair,
@@ -347,7 +347,7 @@ class Node:
         if self.configuration.network is not None:
             self.routing.silent(peer)
             self.circuits.signalling.silent(peer)
-            self.circuits.silent(peer)
+            self.circuits.delivery.silent(peer)
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 
 from qnode.stack.channel import Channel
 from qnode.stack.circuits.data_plane import End, Installed
-from qnode.stack.circuits.endpoint import Endpoint, EndpointCause, EndpointState, Event
-from qnode.stack.circuits.finished import Finished
-from qnode.stack.circuits.head import Head, settle_kept
+from qnode.stack.circuits.delivery import Delivery
+from qnode.stack.circuits.endpoint import Endpoint, EndpointCause, EndpointState
+from qnode.stack.circuits.head import Head
 from qnode.stack.circuits.signalling import Signalling, Transit
 from qnode.stack.circuits.tail import Tail
 from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
-from qnode.stack.memory import HeldQubit, SlotState
 from qnode.stack.paths import NoPath
 from qnode.stack.routing import Routing
 from qnode.wire import application
 from qnode.wire.application import (
     AcceptCircuit,
-    BellPair,
     CircuitEventKind,
     CloseCircuit,
     FailureCode,
@@ -28,8 +26,7 @@ from qnode.wire.application import (
     NextCircuitPair,
     OpenCircuit,
 )
-from qnode.wire.circuits import PairComplete, PairKept, Path, PathRefused, SwapOutcome, Teardown
-from qnode.wire.quantum import BELL_STATES
+from qnode.wire.circuits import Path, PathRefused, Teardown
 from qnode.wire.routing import PathRequirement, RoutedPath
 
 OPEN_TIMEOUT_PS = 10**13
@@ -40,7 +37,6 @@ MOST_SLOTS = 64
 MOST_ENDED = 4096
 """Circuits whose end here is remembered, so that none of them is offered again to whoever accepts."""
 MOST_ROUNDS = 4
-TESTS_PER_REPORT = 30
 
 
 @dataclass(slots=True)
@@ -70,6 +66,7 @@ class Circuits:
 
     def __post_init__(self) -> None:
         self.tell = self.channel.send
+        self.delivery = Delivery(self.core, self.channel.send, self.endpoints)
         self.signalling = Signalling(
             self.core,
             self.link_layer,
@@ -161,8 +158,8 @@ class Circuits:
         endpoint.pair_calls.append(request.call)
         if request.timeout_ps is not None:
             self.core.set_timer(request.timeout_ps, ("circuit_pair", request.circuit, request.call))
-        self._hand_over(endpoint)
-        self._end_calls(endpoint)
+        self.delivery.hand_over(endpoint)
+        self.delivery.end_calls(endpoint)
 
     def next_event(self, session: int, request: NextCircuitEvent) -> None:
         """Wait for an event."""
@@ -172,14 +169,14 @@ class Circuits:
         endpoint.event_calls.append(request.call)
         if request.timeout_ps is not None:
             self.core.set_timer(request.timeout_ps, ("circuit_event", request.circuit, request.call))
-        self._tell_events(endpoint)
+        self.delivery.tell_events(endpoint)
 
     def close(self, session: int, request: CloseCircuit) -> None:
         """Free everything; closing twice is no error."""
         endpoint = self._of(session, request.circuit)
         if endpoint.state is not EndpointState.CLOSED:
             self._end(endpoint, "closed", "closed by its application")
-        self._discard_ready(endpoint, "closed by its application")
+        self.delivery.discard_ready(endpoint, "closed by its application")
         self.core.done(session, request.call)
 
     def _of(self, session: int, circuit: str) -> Endpoint:
@@ -198,7 +195,7 @@ class Circuits:
         for endpoint in [each for each in self.endpoints.values() if each.session == session]:
             if endpoint.state is not EndpointState.CLOSED:
                 self._end(endpoint, "closed", "its application is gone")
-            self._void(endpoint, "its application is gone")
+            self.delivery.void(endpoint, "its application is gone")
             for call in endpoint.event_calls:
                 self.core.cancel_timer(("circuit_event", endpoint.circuit, call))
             self.core.cancel_timer(("circuit_abandoned", endpoint.circuit, 0))
@@ -363,7 +360,7 @@ class Circuits:
             self.signalling.accept(path.circuit)
             endpoint.change(EndpointCause.RESERVED)
             self.core.cancel_timer(("circuit_abandoned", path.circuit, 0))
-            self._event(endpoint, "rerouted", "its head found another path", endpoint.nodes)
+            self.delivery.tell(endpoint, "rerouted", "its head found another path", endpoint.nodes)
             return
         if path.circuit in self.ended:
             self.signalling.deny(path.circuit, "denied", f"{path.hops[-1].downstream}'s application has left it")
@@ -404,11 +401,11 @@ class Circuits:
                 corrects=not asked.as_heralded,
                 axes=asked.axes,
                 test_fraction=asked.test_fraction if path.kind == "K" else 0.0,
-                deliver=lambda finished: self._deliver(endpoint, finished),
+                deliver=lambda finished: self.delivery.deliver(endpoint, finished),
                 estimate=endpoint.estimate,
                 numbers=endpoint.number,
                 committed=endpoint.committed,
-                tested=lambda: self._tested(endpoint),
+                tested=lambda: self.delivery.tested(endpoint),
             )
             endpoint.end = head
             return head
@@ -417,7 +414,7 @@ class Circuits:
             endpoint.remote,
             path.kind,
             axes=endpoint.asked.axes,
-            deliver=lambda finished: self._deliver(endpoint, finished),
+            deliver=lambda finished: self.delivery.deliver(endpoint, finished),
         )
         endpoint.end = tail
         return tail
@@ -443,7 +440,7 @@ class Circuits:
         if endpoint.was_open:
             self.core.cancel_timer(("circuit_abandoned", circuit, 0))
             self.core.record("circuit_restored", **details)
-            self._event(endpoint, "rerouted", "its path had failed", endpoint.nodes)
+            self.delivery.tell(endpoint, "rerouted", "its path had failed", endpoint.nodes)
             return
         endpoint.was_open = True
         self.core.record("circuit_opened", **details)
@@ -493,7 +490,7 @@ class Circuits:
             endpoint.change(EndpointCause.FAILED)
             endpoint.down_since = self.core.now
             kind: CircuitEventKind = "preempted" if message.code == "preempted" else "down"
-            self._event(endpoint, kind, message.reason)
+            self.delivery.tell(endpoint, kind, message.reason)
             network = self.core.configuration.network
             assert network is not None
             patience_ps = network.restore_timeout_ps
@@ -511,7 +508,7 @@ class Circuits:
         if endpoint is None or endpoint.state is EndpointState.OPEN:
             return
         if endpoint.state is EndpointState.CLOSED:
-            self._void(endpoint, f"{endpoint.remote} has not said whether it has the pair")
+            self.delivery.void(endpoint, f"{endpoint.remote} has not said whether it has the pair")
         else:
             network = self.core.configuration.network
             assert network is not None
@@ -526,146 +523,6 @@ class Circuits:
             self._end(endpoint, "closed", message.reason, tell=False)
             self.signalling.close(endpoint.circuit, reason=message.reason)
 
-    def silent(self, peer: str) -> None:
-        """Messages with the other end were lost: what was promised to it is void."""
-        for endpoint in self.endpoints.values():
-            if endpoint.remote == peer:
-                self._void(endpoint, f"messages with {peer} were lost")
-
-    def _void(self, endpoint: Endpoint, reason: str) -> None:
-        for finished in endpoint.committed.values():
-            if finished.held is not None:
-                self.core.discard(finished.held, why=reason)
-        endpoint.committed.clear()
-        self._end_calls(endpoint)
-
-    # Pairs
-
-    def swapped(self, message: SwapOutcome) -> None:
-        """A router joined two pairs of a circuit that begins here."""
-        endpoint = self.endpoints.get(message.circuit)
-        head = endpoint.end if endpoint is not None else None
-        if isinstance(head, Head) and head.installed.path.generation == message.generation:
-            head.swapped(message)
-
-    def complete(self, sender: str, message: PairComplete) -> None:
-        """The head has named a pair."""
-        endpoint = self.endpoints.get(message.circuit)
-        tail = endpoint.end if endpoint is not None and endpoint.remote == sender else None
-        if (
-            isinstance(tail, Tail)
-            and tail.installed.path.generation == message.generation
-            and not tail.installed.closed
-        ):
-            tail.complete(message)
-        else:
-            self.tell(sender, PairKept(circuit=message.circuit, number=message.number, kept=False))
-
-    def kept(self, sender: str, message: PairKept) -> None:
-        """The tail has the pair, or has it no longer."""
-        endpoint = self.endpoints.get(message.circuit)
-        if endpoint is not None and endpoint.remote == sender and isinstance(endpoint.end, Head):
-            settle_kept(
-                self.core,
-                endpoint.committed,
-                message,
-                lambda finished: self._deliver(endpoint, finished),
-                endpoint.end.judge_test,
-            )
-            self._end_calls(endpoint)
-
-    def _deliver(self, endpoint: Endpoint, finished: Finished) -> None:
-        """A pair that both ends have."""
-        core, path = self.core, endpoint.path
-        assert path is not None
-        core.record(
-            "circuit_pair_delivered",
-            circuit=endpoint.circuit,
-            generation=path.generation,
-            number=finished.number,
-            end="head" if endpoint.is_head else "tail",
-            pair=finished.pair_id,
-            qubit=finished.held.name if finished.held is not None else "",
-            other_qubit=finished.other_qubit,
-            x=finished.frame[0],
-            z=finished.frame[1],
-            swaps=finished.swaps,
-        )
-        endpoint.delivered += 1
-        if endpoint.closed_here:
-            if finished.held is not None:
-                core.discard(finished.held, why="its circuit is closed")
-            return
-        if finished.held is not None:
-            finished.held.session = endpoint.session
-            core.watch_cutoff(finished.held)
-        endpoint.ready.append(finished)
-        self._hand_over(endpoint)
-
-    def _hand_over(self, endpoint: Endpoint) -> None:
-        while endpoint.pair_calls and endpoint.ready:
-            finished, call = endpoint.ready.popleft(), endpoint.pair_calls.popleft()
-            held = finished.held
-            if held is not None and not self._lives(held):
-                endpoint.pair_calls.appendleft(call)
-                continue
-            self.core.cancel_timer(("circuit_pair", endpoint.circuit, call))
-            self.core.answer(
-                endpoint.session,
-                application.CircuitPair(
-                    call=call,
-                    now_ps=self.core.now,
-                    circuit=endpoint.circuit,
-                    number=finished.number,
-                    pair=self._described(endpoint, finished),
-                    axis=finished.axis,
-                    bit=finished.bit,
-                ),
-            )
-
-    def _lives(self, held: HeldQubit) -> bool:
-        """Whether a half is there and not on its way out."""
-        is_there = held.name in self.core.memory.qubits and held.doomed is None
-        return is_there and held.slot.state is not SlotState.LEAVING
-
-    def _described(self, endpoint: Endpoint, finished: Finished) -> BellPair | None:
-        held, path = finished.held, endpoint.path
-        if held is None or held.pair is None or path is None:
-            return None
-        return BellPair(
-            pair_id=finished.pair_id,
-            qubit=held.name,
-            remote=endpoint.remote,
-            bell_state=BELL_STATES[2 * finished.frame[0] + finished.frame[1]],
-            goodness=path.expected_fidelity,
-            emitted_at_ps=held.pair.emitted_at,
-            heralded_at_ps=finished.heralded_at,
-        )
-
-    def _tested(self, endpoint: Endpoint) -> None:
-        """One more sacrificed pair is known at both ends."""
-        estimate = endpoint.estimate.fidelity()
-        if estimate is None or endpoint.path is None or endpoint.estimate.tests % TESTS_PER_REPORT:
-            return
-        self._report_estimate(endpoint)
-        fidelity, error = estimate
-        low = fidelity + 2.0 * error < endpoint.path.minimum_fidelity
-        if low and not endpoint.degraded:
-            reason = f"fidelity {fidelity:.4f} ± {error:.4f}, asked for {endpoint.path.minimum_fidelity:.4f}"
-            self._event(endpoint, "degraded", reason)
-        endpoint.degraded = low
-
-    def _report_estimate(self, endpoint: Endpoint) -> None:
-        estimate = endpoint.estimate.fidelity()
-        if estimate is not None:
-            self.core.record(
-                "circuit_estimate",
-                circuit=endpoint.circuit,
-                fidelity=estimate[0],
-                standard_error=estimate[1],
-                tests=endpoint.estimate.tests,
-            )
-
     # The end
 
     def _end(self, endpoint: Endpoint, code: str, reason: str, *, tell: bool = True) -> None:
@@ -676,7 +533,7 @@ class Circuits:
         endpoint.closed_because = reason
         if endpoint.end is not None:
             endpoint.end.stop()
-        self._report_estimate(endpoint)
+        self.delivery.report_estimate(endpoint)
         if endpoint.was_open:
             core.record("circuit_closed", circuit=circuit, code=code, reason=reason, delivered=endpoint.delivered)
         for purpose in ("circuit_open", "circuit_route", "circuit_abandoned"):
@@ -690,54 +547,18 @@ class Circuits:
                 self.tell(endpoint.remote, gone)
         endpoint.closed_here = tell
         if tell:
-            self._discard_ready(endpoint, reason)
-            self._void(endpoint, f"its circuit ended: {reason}")
+            self.delivery.discard_ready(endpoint, reason)
+            self.delivery.void(endpoint, f"its circuit ended: {reason}")
         elif endpoint.committed:  # the other end has closed it, and what both ends have may still be asked for
             network = core.configuration.network
             assert network is not None
             core.set_timer(network.restore_timeout_ps, ("circuit_abandoned", circuit, 0))
-        self._end_calls(endpoint)
-        self._event(endpoint, "closed", reason)
+        self.delivery.end_calls(endpoint)
+        self.delivery.tell(endpoint, "closed", reason)
         for call in endpoint.event_calls:
             core.cancel_timer(("circuit_event", circuit, call))
             core.fail(endpoint.session, call, "closed", f"circuit {circuit} is closed: {reason}")
         endpoint.event_calls.clear()
-
-    def _end_calls(self, endpoint: Endpoint) -> None:
-        """Tell whoever waits for a pair that there will be none, once no promised one is under way."""
-        if endpoint.state is not EndpointState.CLOSED or (endpoint.committed and not endpoint.closed_here):
-            return
-        for call in endpoint.pair_calls:
-            self.core.cancel_timer(("circuit_pair", endpoint.circuit, call))
-            reason = f"circuit {endpoint.circuit} is closed: {endpoint.closed_because}"
-            self.core.fail(endpoint.session, call, "closed", reason)
-        endpoint.pair_calls.clear()
-
-    def _discard_ready(self, endpoint: Endpoint, reason: str) -> None:
-        for finished in endpoint.ready:
-            if finished.held is not None and finished.held.name in self.core.memory.qubits:
-                self.core.discard(finished.held, why=f"its circuit ended: {reason}")
-        endpoint.ready.clear()
-
-    def _event(self, endpoint: Endpoint, kind: CircuitEventKind, reason: str, path: tuple[str, ...] = ()) -> None:
-        endpoint.events.append(Event(kind, reason, path))
-        self._tell_events(endpoint)
-
-    def _tell_events(self, endpoint: Endpoint) -> None:
-        while endpoint.event_calls and endpoint.events:
-            event, call = endpoint.events.popleft(), endpoint.event_calls.popleft()
-            self.core.cancel_timer(("circuit_event", endpoint.circuit, call))
-            self.core.answer(
-                endpoint.session,
-                application.CircuitEvent(
-                    call=call,
-                    now_ps=self.core.now,
-                    circuit=endpoint.circuit,
-                    kind=event.kind,
-                    reason=event.reason,
-                    path=event.path,
-                ),
-            )
 
     def _standing(self, endpoint: Endpoint) -> str:
         return f"it is {endpoint.state.value} and has delivered {endpoint.delivered}"

@@ -38,7 +38,7 @@ from qnode.wire.circuits import (
     SwapOutcome,
     Teardown,
 )
-from qnode.wire.peer import Sequenced
+from qnode.wire.peer import PairDiscarded, Sequenced
 from qnode.wire.peer import peer as peer_codec
 from qnode.wire.quantum import Discard
 
@@ -141,10 +141,19 @@ def test_in_nested_swapping_news_of_growth_may_overtake_older_news(nodes: int, s
     assert not any(isinstance(each, Failed) for each in heads)
 
 
-@pytest.mark.parametrize("edge", [("n3", "n4"), ("n5", "n4"), ("n1", "n2"), ("n3", "n2"), ("n2", "n4")])
-def test_in_nested_swapping_old_news_of_growth_does_not_undo_newer_news(edge: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "slow",
+    [
+        {("n3", "n4"): 30, ("n6", "n4"): 60},
+        {("n5", "n4"): 30, ("n2", "n4"): 60},
+        {("n3", "n4"): 60, ("n6", "n4"): 30},
+        {("n1", "n2"): 30, ("n3", "n2"): 60},
+    ],
+    ids=str,
+)
+def test_in_nested_swapping_old_news_of_growth_does_not_undo_newer_news(slow: dict[tuple[str, str], int]) -> None:
     def fate(sender: str, recipient: str, message: Any) -> int:
-        return 30 * MS if isinstance(message, SegmentGrew) and (sender, recipient) == edge else 0
+        return slow.get((sender, recipient), 0) * MS if isinstance(message, SegmentGrew) else 0
 
     made = disturbed(Plan(nodes=9, communication=4), fate)
     heads: list[Any] = []
@@ -156,7 +165,7 @@ def test_in_nested_swapping_old_news_of_growth_does_not_undo_newer_news(edge: tu
 
 
 class OneSlowNode(Plan):
-    """Node n2 moves pairs into storage, and takes its time; all others swap at once."""
+    """Node n2 moves pairs into storage, and takes its time; all others do what they do at once."""
 
     def scenario(self) -> Scenario:
         """As of any plan, but for that node."""
@@ -482,3 +491,106 @@ def test_no_circle_of_nodes_with_one_communication_slot_each_waits_for_ever(seed
     )
     carry_out(replace(plan, circuits=circuits[:2]))
     carry_out(replace(plan, circuits=circuits))
+
+
+class OneHastyNode(Plan):
+    """Node n0 discards what is older than 4 ms; n1 takes 3 ms for a swap."""
+
+    def scenario(self) -> Scenario:
+        """As of any plan, but for those nodes."""
+        made = super().scenario()
+        hasty = Hardware(communication=Memory(slots=2, cutoff_s=0.004), storage=Memory(slots=0))
+        slow = Hardware(communication=Memory(slots=4), storage=Memory(slots=0), measure_duration_s=0.003)
+        nodes = {**made.nodes, "n0": Node(hardware=hasty), "n1": Node(hardware=slow)}
+        return msgspec.structs.replace(made, nodes=nodes)
+
+
+def test_the_far_end_hears_of_a_pair_that_died_while_it_was_swapped() -> None:
+    made = disturbed(OneHastyNode(nodes=3, communication=2))
+    heads: list[Any] = []
+    made.start("n0", head("n2", 20, heads, slots=2))
+    made.start("n2", tail([]))
+    settle(made)
+    assert len(heads) == 21
+    assert not any(isinstance(each, Failed) for each in heads)
+    assert [each for each in made.of_kind("pair_died") if "cutoff" in each["reason"] and each["node"] == "n0"]
+
+
+def test_a_tail_that_closes_answers_for_pairs_that_it_was_about_to_have() -> None:
+    made = disturbed(OneSlowNode(nodes=3, communication=4))
+    heads: list[Any] = []
+    closed_at: list[int] = []
+
+    def closes() -> Any:
+        opened = yield AcceptCircuit(call=0)
+        while True:
+            end = made.seats["n2"].node.circuits.endpoints[opened.circuit].end
+            if getattr(end, "told", None):
+                break
+            yield Sleep(call=0, duration_ps=MS // 2)
+        yield CloseCircuit(call=0, circuit=opened.circuit)
+        closed_at.append(made.now)
+        yield Detach(call=0)
+
+    made.start("n0", head("n2", 10**6, heads))
+    made.start("n2", closes())
+    settle(made)
+    assert heads[-1].code == "closed"
+    assert heads[-1].now_ps - closed_at[0] < 20 * MS
+
+
+def test_a_discarded_half_is_told_though_the_first_message_is_lost() -> None:
+    made = disturbed(CHAIN)
+    lost: list[str] = []
+
+    def fate(_: str, __: str, payload: bytes) -> tuple[int, ...]:
+        decoded = peer_codec.decode(payload)
+        message = decoded.message if isinstance(decoded, Sequenced) else decoded
+        if isinstance(message, PairDiscarded) and not lost:
+            lost.append(message.pair_id)
+            return ()
+        return (0,)
+
+    made.tamper = fate
+    answers: list[Any] = []
+
+    def leaves() -> Any:
+        opened = yield OpenCircuit(call=0, remote="n2")
+        yield NextCircuitPair(call=0, circuit=opened.circuit)
+        yield Detach(call=0)
+
+    def stays() -> Any:
+        opened = yield AcceptCircuit(call=0)
+        pair = yield NextCircuitPair(call=0, circuit=opened.circuit)
+        yield Sleep(call=0, duration_ps=PS)
+        answers.append((yield Run(call=0, steps=(Discard(qubit=pair.pair.qubit),))))
+        yield Detach(call=0)
+
+    made.start("n0", leaves())
+    made.start("n2", stays())
+    settle(made)
+    assert lost
+    assert answers[0].code == "discarded"
+
+
+def test_news_that_a_link_pair_is_discarded_reaches_the_circuit_that_has_it() -> None:
+    made = disturbed(CHAIN)
+    heads: list[Any] = []
+    made.start("n0", head("n2", 60, heads))
+    made.start("n2", tail([]))
+    told = 0
+    for _ in range(40):
+        taken = len(heads)
+        made.run(lambda taken=taken: len(heads) > taken)  # type: ignore[misc]
+        for name, sender in (("n0", "n1"), ("n2", "n1"), ("n1", "n0"), ("n1", "n2")):
+            node = made.seats[name].node
+            node.core.now = made.now
+            for transit in node.circuits.signalling.transits.values():
+                for side in transit.installed.sides.values() if transit.installed else ():
+                    for pair_id in [each for each in side.pairs if side.link.remote == sender]:
+                        node._from_channel(sender, PairDiscarded(pair_id=pair_id, reason="a test"))
+                        assert pair_id not in side.pairs, "no rule may choose it"
+                        told += 1
+        if told:
+            break
+    assert told

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnode.stack.circuits.reservations import Reservation, Reservations, Shortage
+from qnode.stack.memory import Cause, Memory
 
 
 def reserve(book: Reservations, circuit: str, *links: str, share: float = 0.1, **asked: int) -> Reservation | Shortage:
@@ -120,3 +121,13 @@ def test_whatever_is_reserved_and_released_nothing_is_promised_twice(
         book.release(circuit)
     assert book.free_slots == communication + storage
     assert book.free_share("l") == pytest.approx(1.0)
+
+
+def test_a_slot_that_a_move_frees_counts_as_freed() -> None:
+    memory = Memory("n", 1, 1)
+    held = memory.take("communication", Cause.PLACE, session=None)
+    memory.end_move(memory.begin_move(held, "storage"))
+    assert memory.releases == 1, "else whoever was refused a slot would not try again"
+    memory.undo_move(held, memory.begin_move(held, "communication"))
+    assert memory.releases == 2
+    memory.check()

@@ -103,6 +103,7 @@ def swap_configuration(hardware: Hardware) -> SwapConfiguration:
         depolarising_probability=hardware.two_qubit_gate_depolarising_probability,
         readout_error=(hardware.readout_error_0 + hardware.readout_error_1) / 2.0,
         gate_depolarising_probability=hardware.two_qubit_gate_depolarising_probability,
+        move_depolarising_probability=hardware.move_depolarising_probability,
         duration_ps=round(duration_s * PICOSECONDS),
         t1_s=constant_s(memory.t1_s),
         t2_s=constant_s(memory.t2_s),

@@ -50,6 +50,8 @@ class SwapConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """Probability that one of its two bits is read wrong."""
     gate_depolarising_probability: float = 0.0
     """Of a two-qubit gate."""
+    move_depolarising_probability: float = 0.0
+    """Of a move to storage."""
     duration_ps: int = 0
     t1_s: float | None = None
     t2_s: float | None = None
@@ -77,6 +79,11 @@ class NetworkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """How long an acknowledgement may wait for a message to ride on."""
     test_fraction: float = 0.0
     """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""
+
+
+def dedicable_slots(configuration: NodeConfiguration) -> int:
+    """Communication slots that circuits may keep pairs in: one stays for circuits that share, if storage allows any."""
+    return configuration.communication_slots - (1 if configuration.storage_slots > 1 else 0)
 
 
 class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
     heralds = {name: _Heralds() for name in scenario.links}
     results: dict[str, dict[str, Any]] = {}
     messages = 0
+    gone: set[str] = set()
     network = circuits.NetworkStory()
     with event_log.open("rb") as lines:
         for text in lines:
@@ -52,6 +53,8 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
                 heralds[line["link"]].add(line)
             elif kind == "message":
                 messages += 1
+            elif kind in ("application_detached", "application_never_attached"):
+                gone.add(line["application"])
             elif kind == "application_reported":
                 results.setdefault(line["application"], {}).update(
                     {
@@ -102,7 +105,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
         "applications": {name: each.status for name, each in outcome.applications.items()},
     }
     report["expectations"] = [
-        *_exit_codes(outcome),
+        *_exit_codes(outcome, gone),
         *(_expectation(each, report) for each in scenario.expectations),
     ]
     report["ok"] = all(each["holds"] for each in report["expectations"])
@@ -174,14 +177,17 @@ def _theory(scenario: Scenario, link: Link, state: predictions.PairState) -> dic
     }
 
 
-def _exit_codes(outcome: RunOutcome) -> Iterable[dict[str, Any]]:
+def _exit_codes(outcome: RunOutcome, gone: set[str]) -> Iterable[dict[str, Any]]:
+    """Every application ends well; one that the end of the run interrupted may say so by its exit code, unless it was
+    ``gone`` by then."""
     ended_early = outcome.finished.reason != "every application has ended"
     for name, process in outcome.applications.items():
         if process.fault:
             line = f"application {name}: ended by the fault {process.fault!r}"
             yield {"name": f"{name} ends by its fault", "holds": True, "line": line}
             continue
-        holds = process.code == 0 or (ended_early and process.code is not None and process.code > 0)
+        interrupted = ended_early and name not in gone and process.code is not None and process.code > 0
+        holds = process.code == 0 or interrupted
         story = "" if holds else f" (log: {process.log}){last_lines(process.log)}"
         yield {"name": f"{name} ends well", "holds": holds, "line": f"application {name}: {process.status}{story}"}
 

@@ -287,7 +287,9 @@ class AsyncVirtualCircuit:
         Raises:
             CircuitClosed: there will be none.
             TimedOut: none came in time.
+            BadRequest: the circuit is of kind M; its pairs are measured on arrival.
         """
+        calls.expect_kind(self.opened, "K")
         return await self._session.next_circuit_pair(self.name, timeout_s=timeout_s)
 
     async def pairs(self, number: int) -> AsyncIterator[BellPair]:
@@ -296,7 +298,15 @@ class AsyncVirtualCircuit:
             yield await self.next_pair()
 
     async def next_outcome(self, *, timeout_s: float | None = None) -> calls.CircuitOutcome:
-        """Of a circuit of kind M: what this end read of the next pair."""
+        """Of a circuit of kind M: what this end read of the next pair.
+
+        Each end goes through its own axes; after losses the two are not in step, so compare bits of equal ``number``
+        and equal ``axis`` only.
+
+        Raises:
+            BadRequest: the circuit is of kind K.
+        """
+        calls.expect_kind(self.opened, "M")
         return await self._session.next_circuit_outcome(self.name, timeout_s=timeout_s)
 
     async def outcomes(self, number: int) -> AsyncIterator[calls.CircuitOutcome]:

@@ -211,7 +211,9 @@ class VirtualCircuit:
         Raises:
             CircuitClosed: there will be none.
             TimedOut: none came in time.
+            BadRequest: the circuit is of kind M; its pairs are measured on arrival.
         """
+        calls.expect_kind(self.opened, "K")
         return self._session.next_circuit_pair(self.name, timeout_s=timeout_s)
 
     def pairs(self, number: int) -> Iterator[BellPair]:
@@ -220,7 +222,15 @@ class VirtualCircuit:
             yield self.next_pair()
 
     def next_outcome(self, *, timeout_s: float | None = None) -> calls.CircuitOutcome:
-        """Of a circuit of kind M: what this end read of the next pair."""
+        """Of a circuit of kind M: what this end read of the next pair.
+
+        Each end goes through its own axes; after losses the two are not in step, so compare bits of equal ``number``
+        and equal ``axis`` only.
+
+        Raises:
+            BadRequest: the circuit is of kind K.
+        """
+        calls.expect_kind(self.opened, "M")
         return self._session.next_circuit_outcome(self.name, timeout_s=timeout_s)
 
     def outcomes(self, number: int) -> Iterator[calls.CircuitOutcome]:

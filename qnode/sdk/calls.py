@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from qnode.sdk.circuit import Circuit, QubitLike, gate_step, name_of
+from qnode.sdk.errors import BadRequest
 from qnode.wire import application
 from qnode.wire.application import BellPair
 from qnode.wire.quantum import Axis, Discard, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
@@ -236,6 +237,17 @@ class CircuitOutcome:
     """As if the pair had been Phi+: along equal axes the two ends' bits agree for X and Z and differ for Y."""
 
 
+def expect_kind(opened: application.CircuitOpened, kind: application.RequestKind) -> None:
+    """Refuse to take from a circuit what it does not give.
+
+    Raises:
+        BadRequest: it is of another kind.
+    """
+    if opened.kind != kind:
+        use = {"K": "next_pair, pairs, teleport and receive_qubit", "M": "next_outcome and outcomes"}[opened.kind]
+        raise BadRequest(f"circuit {opened.circuit} is of kind {opened.kind}: use {use}")
+
+
 def open_circuit(
     remote: str,
     *,
@@ -256,7 +268,27 @@ def open_circuit(
     distillation_schedule: application.DistillationSchedule = "recurrence",
     test_fraction: float = 0.0,
 ) -> Call[application.CircuitOpened]:
-    """A virtual circuit to any end node: ``rate_bpps`` Bell pairs a second of at least ``min_fidelity``."""
+    """A virtual circuit to any end node: ``rate_bpps`` Bell pairs a second of at least ``min_fidelity``.
+
+    Args:
+        remote: the node at the other end, where an application accepts circuits of this ``purpose``.
+        min_fidelity: what the network must expect of the pairs, as its links are loaded now; 0: anything.
+        rate_bpps: what it must reserve for them; more come if there is more.
+        kind: ``K``: both ends keep their halves. ``M``: each measures its half on arrival, along its own axes.
+        priority: a circuit may take the place of those of lower priority.
+        timeout_s: to open, in virtual time; default 10 s.
+        slots: memory slots at each node for each of its sides, as far as it has them. Pairs that the application
+            holds count, so hold fewer than that at a time.
+        swapping: ``asap``, or ``nested`` (by doubling).
+        cutoff_s: pairs that wait longer on their way are discarded.
+        axes: kind M: what this end measures along, one pair after the other; default Z.
+        as_heralded: leave pairs in the Bell state that they are in (`BellPair.bell_state`) instead of Phi+.
+        distillation: whether links may distil where ``min_fidelity`` needs it.
+        end_distillation_rounds: rounds between the two ends.
+        distillation_protocol, distillation_schedule: of both.
+        test_fraction: share of the pairs that the ends sacrifice to estimate the fidelity; without it nobody notices
+            when it is low, and no ``degraded`` event comes.
+    """
     request = application.OpenCircuit(
         call=0,
         remote=remote,

@@ -41,6 +41,7 @@ from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, 
 from qnode.wire.routing import PathRequirement
 
 MOST_MEMBERS = 16
+NO_NETWORK = "this testbed has no control plane; add a section `network: {}` to its scenario"
 OPEN_TIMEOUT_PS = 10**13
 """Ten seconds: how long a group may take to open if its application does not say."""
 
@@ -138,8 +139,7 @@ class Groups:
 
     def _check(self, request: OpenGroup, members: tuple[str, ...]) -> None:
         if self.core.configuration.network is None:
-            reason = "this testbed has no control plane; add a section `network: {}` to its scenario"
-            raise RequestRefused("unsupported", reason)
+            raise RequestRefused("unsupported", NO_NETWORK)
         if len(members) > MOST_MEMBERS:
             raise RequestRefused("limit", f"a group of {len(members)} nodes, expected at most {MOST_MEMBERS}")
         if len(members) < 2 or len(set(members)) != len(members):
@@ -175,6 +175,8 @@ class Groups:
 
     def join(self, session: int, request: JoinGroup) -> None:
         """Wait for a group."""
+        if self.core.configuration.network is None:
+            raise RequestRefused("unsupported", NO_NETWORK)
         for group, (centre, invited) in self.invitations.items():
             if invited.purpose == request.purpose:
                 del self.invitations[group]
@@ -220,6 +222,19 @@ class Groups:
         for membership in [each for each in self.memberships.values() if each.session == session]:
             self._leave(membership, "its application is gone")
             del self.memberships[membership.group]
+
+    def waits(self) -> dict[int, list[str]]:
+        """What each session waits for, a line each."""
+        lines: dict[int, list[str]] = {}
+        for session, request in self.joining:
+            lines.setdefault(session, []).append(f"a group of purpose {request.purpose!r} to join")
+        for membership in self.memberships.values():
+            mine = lines.setdefault(membership.session, [])
+            if membership.opening_call is not None:
+                mine.append(f"group {membership.group} of {', '.join(membership.members)} to be complete")
+            if membership.calls:
+                mine.append(f"a state of group {membership.group}")
+        return lines
 
     # Timers
 

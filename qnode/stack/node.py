@@ -400,7 +400,7 @@ class Node:
     def waits(self) -> tuple[str, ...]:
         """What the attached applications wait for, a line each."""
         lines = []
-        circuits = self.circuits.waits()
+        circuits, groups = self.circuits.waits(), self.groups.waits()
         for session in self.core.sessions.values():
             for request in self.pair_requests.requests.values():
                 if request.session == session.number:
@@ -408,7 +408,8 @@ class Node:
                         f"{session.application} waits for {request.to_deliver} of {request.asked.number} "
                         f"pairs with {request.link.remote}"
                     )
-            lines += [f"{session.application} waits for {what}" for what in circuits.get(session.number, ())]
+            mine = (*circuits.get(session.number, ()), *groups.get(session.number, ()))
+            lines += [f"{session.application} waits for {what}" for what in mine]
             for (sender, tag), queue in self.mailbox.waiting.items():
                 if any(receiving.session == session.number for receiving in queue):
                     lines.append(f"{session.application} waits for a message from {sender} under tag {tag!r}")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qnode.config import BellDiagonal, SwapConfiguration
-from qnode.stack.bell_diagonal import convolve, dejmps, distillation_noise, memory_error, swap_error
+from qnode.stack.bell_diagonal import convolve, dejmps, depolarised, distillation_noise, memory_error, swap_error
 from qnode.wire.routing import LinkState, PathRequirement
 
 SECOND_PS = 10**12
@@ -138,7 +138,8 @@ def predict(segments: Sequence[Segment], states: Sequence[LinkState], requiremen
     Fidelity: all errors of a path commute, so they are folded together. The halves at a node between two links wait for
     each other; those at the ends wait for all links and for the news of it, unless they are measured at once (kind M,
     and the head's of kind R). With more memories there are more that wait, oldest first. A cutoff shortens
-    all waits.
+    all waits. A node whose communication slots are too few for that moves every pair to storage. Links are reckoned
+    with the time that they have free now: circuits that come later make waits longer.
 
     Rate: with one memory a link, all links start anew for each pair, which then takes E[max T]; with ever more, the
     slowest link sets the pace; m of them are reckoned as 1/m of the way from the latter to the former, which for two
@@ -162,6 +163,13 @@ def predict(segments: Sequence[Segment], states: Sequence[LinkState], requiremen
         spectrum = convolve(spectrum, memory_error(gap_s, state.t1_s, state.t2_s))
         spectrum = convolve(spectrum, swap_error(state.swap_depolarising_probability, state.swap_readout_error))
         success *= state.swap_success_probability
+    for i, state in enumerate(states):
+        at_an_end = i in (0, len(segments))
+        sides = 1 if at_an_end else 2
+        measured = at_an_end and requirement.kind == "M"
+        if not measured and state.dedicated_slots is not None and state.dedicated_slots < sides * memories:
+            for _ in range(sides):
+                spectrum = depolarised(spectrum, state.move_depolarising_probability)
     keepers = {"K": (0, -1), "M": (), "R": (-1,)}[requirement.kind]
     for end in keepers:
         wait_s = complete_s - 1.0 / rates_hz[end]

@@ -23,6 +23,8 @@ Metric = Literal["hops", "time", "fidelity"]
 NoPathCode = Literal["no_route", "no_capacity"]
 
 FORWARDING_ROLES = ("router", "automated", "switch")
+ENDLESS_ROLES = ("automated", "controller")
+"""Nodes at which no circuit ends."""
 MOST_CANDIDATES = 50
 MOST_UNFAITHFUL = 10
 """So many paths of too low fidelity are tried before those of the highest are."""
@@ -122,6 +124,9 @@ def compute(
             raise NoPath(f"no route {route}: {name} is to be avoided", where=name)
         if name not in database:
             raise NoPath(f"no route {route}: {name} is not known", where=name)
+    if database[destination].role in ENDLESS_ROLES:
+        role = database[destination].role
+        raise NoPath(f"no route {route}: {destination} is an {role} node, where no circuit ends", where=destination)
     if requirement.over_others:
         database = {name: _as_if_free(state) for name, state in database.items()}
     search = _Search(database, source, destination, requirement, exclude_links, exclude_nodes)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from qnode.config import LinkConfiguration, NetworkConfiguration
+from qnode.config import LinkConfiguration, NetworkConfiguration, dedicable_slots
 from qnode.stack import paths
 from qnode.stack.core import Core
 from qnode.stack.events import TimerKey
@@ -369,6 +369,8 @@ class Routing:
             swap_depolarising_probability=swap.depolarising_probability,
             swap_readout_error=swap.readout_error,
             gate_depolarising_probability=swap.gate_depolarising_probability,
+            move_depolarising_probability=swap.move_depolarising_probability,
+            dedicated_slots=dedicable_slots(self.core.configuration),
             t1_s=swap.t1_s,
             t2_s=swap.t2_s,
             free_slots=self.free_slots,

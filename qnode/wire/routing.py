@@ -50,6 +50,10 @@ class LinkState(Message, frozen=True, kw_only=True, tag="link_state"):
     swap_depolarising_probability: float
     swap_readout_error: float
     gate_depolarising_probability: float = 0.0
+    move_depolarising_probability: float = 0.0
+    """Of a move to storage."""
+    dedicated_slots: int | None = None
+    """Communication slots that circuits may keep pairs in; those of others move to storage. None: enough for all."""
     t1_s: float | None
     t2_s: float | None
     free_slots: int

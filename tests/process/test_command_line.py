@@ -173,6 +173,17 @@ def test_programs_that_fail_are_named_and_exit_1(world: World) -> None:
     assert "no-such-program" in (logs / "application-missing.log").read_text()
 
 
+def test_a_program_that_failed_before_the_stop_is_a_failure_and_one_that_the_stop_ended_is_none(world: World) -> None:
+    failing = "from qnode.sdk import attach\nwith attach() as s:\n    s.sleep(0.1)\n    raise ValueError('out of ideas')\n"
+    patient = "from qnode.sdk import attach\nwith attach() as session:\n    session.sleep(100)\n"
+    scenario = world.scenario({"failing": ("alice", failing), "patient": ("bob", patient)}, stop={"at_s": 1.0})
+    report = world.run(scenario, code=1)
+    assert {each["name"]: each["holds"] for each in report["expectations"]} == {
+        "failing ends well": False,
+        "patient ends well": True,
+    }
+
+
 def test_two_programs_that_wait_for_each_other_are_a_deadlock_that_names_both(world: World) -> None:
     waiting = "from qnode.sdk import attach\nwith attach() as session:\n    session.receive({peer!r}, tag='go')\n"
     one, two = (waiting.format(peer=peer) for peer in ("bob", "alice"))

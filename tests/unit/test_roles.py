@@ -193,3 +193,22 @@ def test_memories_of_different_make_may_stand_in_one_path(swapping: str) -> None
     assert sum(a != b for a, b in zip(head[1:], tail[1:], strict=True)) <= 4
     moved = [seat for seat in ("n2",) if testbed.seats[seat].node.circuits.signalling.reservations.free_slots == 3]
     assert moved == ["n2"], "nothing stays reserved"
+
+
+def test_no_circuit_ends_at_an_automated_node() -> None:
+    testbed = InProcess(line("end", "automated", "end"))
+    seen: list[Any] = []
+    testbed.start("n0", opens("n1", 1, seen))
+    testbed.run()
+    assert seen[0].code == "no_route"
+    assert "automated" in seen[0].reason
+
+
+def test_pairs_that_have_to_move_are_promised_with_the_noise_of_it() -> None:
+    """A depolarised half of a Werner pair: w -> (1 - p) w; both halves at every router move, and the ends' own."""
+    moved = 0.02
+    few = Hardware(communication=Memory(slots=1), storage=Memory(slots=4), move_depolarising_probability=moved)
+    nodes = {name: Node(hardware=few) for name in ("n0", "n1", "n2")}
+    _, head, _ = circuit_over(line("end", "router", "end", extra={"nodes": nodes}), "n2")
+    w = (1 - moved) ** 4
+    assert head[0].expected_fidelity == pytest.approx((1 + 3 * w) / 4, abs=1e-6)

@@ -71,7 +71,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(plans())
 def test_whatever_befalls_messages_links_and_nodes_pairs_match_and_nothing_is_left(plan: Plan) -> None:
     carry_out(plan)

@@ -154,7 +154,7 @@ class BareClient:
 
     def attach(self, application: str, **fields: Any) -> dict[str, Any]:
         """Open a session."""
-        return self.ask("attach", version=1, application=application, **fields)
+        return self.ask("attach", version=2, application=application, **fields)
 
     def rest(self) -> None:
         """Let virtual time go on although no call is open."""
@@ -214,7 +214,7 @@ class DrivenNode:
 
     def attach(self, session: int = 0, name: str = "app") -> list[Action]:
         """Open a session."""
-        return self.handle(Asked(session, application.Attach(call=0, version=1, application=name)))
+        return self.handle(Asked(session, application.Attach(call=0, version=2, application=name)))
 
     def ask(self, kind: type, /, *, session: int = 0, **fields: Any) -> list[Action]:
         """A request with a fresh call number (``self.calls``), unless ``call`` is given."""

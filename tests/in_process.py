@@ -83,7 +83,7 @@ class InProcess:
         seat = self.seats[node]
         session = len(seat.programs)
         seat.programs[session] = program
-        attach = application.Attach(call=0, version=1, application=f"{name}{session}")
+        attach = application.Attach(call=0, version=2, application=f"{name}{session}")
         self._pending.append((node, session, attach))
         return session
 

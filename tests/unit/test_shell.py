@@ -136,7 +136,7 @@ def run(*script: Any, **configuration: Any) -> FakeTransport:
 
 
 def attach(name: str, **fields: Any) -> Attach:
-    return Attach(call=0, version=1, application=name, **fields)
+    return Attach(call=0, version=2, application=name, **fields)
 
 
 def grant(now: int, until: int | None = None, *events: fabric.Event) -> Grant:
@@ -156,7 +156,7 @@ def calls(transport: FakeTransport, identity: bytes = A) -> list[tuple[int | Non
 
 def test_it_says_hello_first_and_blocks_when_there_is_nothing_to_do() -> None:
     transport = run(grant(0), HALT)
-    assert transport.fabric == [Hello(version=1, node="alice", process_id=5), Block()]
+    assert transport.fabric == [Hello(version=2, node="alice", process_id=5), Block()]
 
 
 def test_requests_are_served_by_session_and_not_by_arrival() -> None:
@@ -300,7 +300,7 @@ def test_refusals_of_the_shell_count_as_answers_seen() -> None:
         (A, attach("one")),
         grant(0),
         (A, b"\xc1"),
-        (A, Attach(call=7, version=1, application="x")),
+        (A, Attach(call=7, version=2, application="x")),
         (A, Wait(seen=3)),
         HALT,
     )

@@ -123,7 +123,7 @@ class TwoNodes(RuleBasedStateMachine):
     def attach(self, name: str) -> None:
         session = self.session[name]
         self.open[(name, session)] = {0}
-        self.handle(name, Asked(session, application.Attach(call=0, version=1, application="app")))
+        self.handle(name, Asked(session, application.Attach(call=0, version=2, application="app")))
 
     # Applications
 

@@ -189,7 +189,7 @@ PROTOCOLS: dict[str, Any] = {
 }
 
 EXAMPLES: list[tuple[str, Any]] = [
-    ("requests", application.Attach(call=1, version=1, application="a", process_id=7, holds_time=False)),
+    ("requests", application.Attach(call=1, version=2, application="a", process_id=7, holds_time=False)),
     (
         "requests",
         application.RequestPairs(
@@ -268,7 +268,7 @@ EXAMPLES: list[tuple[str, Any]] = [
         application.Attached(
             call=1,
             now_ps=0,
-            version=1,
+            version=2,
             node="a",
             process_id=8,
             neighbours=("b",),
@@ -320,7 +320,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("peer", peer.Sequenced(stream=1, number=2, their_stream=3, heard=4, message=NETWORK[0])),
     ("peer", peer.Acknowledged(stream=4, their_stream=1, heard=2, gap=True)),
     *(("network", message) for message in NETWORK),
-    ("to_fabric", fabric.Hello(version=1, node="a", process_id=7)),
+    ("to_fabric", fabric.Hello(version=2, node="a", process_id=7)),
     (
         "to_fabric",
         fabric.Block(
@@ -373,7 +373,7 @@ EXAMPLES: list[tuple[str, Any]] = [
 
 GOLDEN: dict[str, str] = {
     "requests.attach": (
-        "86a474797065a6617474616368a463616c6c01a776657273696f6e01ab6170706c69636174696f6ea161aa70726f63657373"
+        "86a474797065a6617474616368a463616c6c01a776657273696f6e02ab6170706c69636174696f6ea161aa70726f63657373"
         "5f696407aa686f6c64735f74696d65c2"
     ),
     "requests.request_pairs": (
@@ -464,7 +464,7 @@ GOLDEN: dict[str, str] = {
     "requests.wait": ("82a474797065a477616974a47365656e04"),
     "requests.detach": ("83a474797065a6646574616368a463616c6c0ea777616974696e67c3"),
     "answers.attached": (
-        "89a474797065a86174746163686564a463616c6c01a66e6f775f707300a776657273696f6e01a46e6f6465a161aa70726f63"
+        "89a474797065a86174746163686564a463616c6c01a66e6f775f707300a776657273696f6e02a46e6f6465a161aa70726f63"
         "6573735f696408aa6e65696768626f75727391a162b3636f6d6d756e69636174696f6e5f736c6f747302ad73746f72616765"
         "5f736c6f747303"
     ),
@@ -658,7 +658,7 @@ GOLDEN: dict[str, str] = {
     "network.prepared_remotely": (
         "84a474797065b170726570617265645f72656d6f74656c79a7706169725f6964a5612d622f30a461786973a158a362697401"
     ),
-    "to_fabric.hello": ("84a474797065a568656c6c6fa776657273696f6e01a46e6f6465a161aa70726f636573735f696407"),
+    "to_fabric.hello": ("84a474797065a568656c6c6fa776657273696f6e02a46e6f6465a161aa70726f636573735f696407"),
     "to_fabric.block": (
         "88a474797065a5626c6f636ba777616b655f617409a573656e64739186a474797065a453656e64a2617405a2746fa162a770"
         "61796c6f6164c4026869a46f766572a3612d62ac686f7573656b656570696e67c3aa6f7065726174696f6e739484a4747970"

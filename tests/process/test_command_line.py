@@ -174,7 +174,9 @@ def test_programs_that_fail_are_named_and_exit_1(world: World) -> None:
 
 
 def test_a_program_that_failed_before_the_stop_is_a_failure_and_one_that_the_stop_ended_is_none(world: World) -> None:
-    failing = "from qnode.sdk import attach\nwith attach() as s:\n    s.sleep(0.1)\n    raise ValueError('out of ideas')\n"
+    failing = (
+        "from qnode.sdk import attach\nwith attach() as s:\n    s.sleep(0.1)\n    raise ValueError('out of ideas')\n"
+    )
     patient = "from qnode.sdk import attach\nwith attach() as session:\n    session.sleep(100)\n"
     scenario = world.scenario({"failing": ("alice", failing), "patient": ("bob", patient)}, stop={"at_s": 1.0})
     report = world.run(scenario, code=1)

@@ -23,7 +23,7 @@ def test_attach_says_where_the_application_is(driven: Any) -> None:
             Attached(
                 call=0,
                 now_ps=0,
-                version=1,
+                version=2,
                 node="alice",
                 process_id=77,
                 neighbours=("bob", "carol"),

@@ -758,7 +758,7 @@ def test_the_examples_cover_every_step_operation_and_event() -> None:
 
 
 def test_the_numbers_that_both_sides_agree_on() -> None:
-    assert VERSION == 1
+    assert VERSION == 2
     assert MAXIMUM_PAYLOAD_BYTES == 16_777_216
     assert MAXIMUM_FRAME_BYTES == 16_781_312
     assert quantum.BELL_STATES == ("PHI_PLUS", "PHI_MINUS", "PSI_PLUS", "PSI_MINUS")

@@ -11,9 +11,11 @@ from typing import Any
 import scenarios
 import sequence_runs
 
+from orchestrator.report.build import build
 from orchestrator.scenario import DoubleClick, Link, Network, Node, Scenario
 from orchestrator.scenario import file as scenario_file
 from orchestrator.scenario.hardware import Hardware, Memory
+from orchestrator.testbed import Testbed
 
 PAIRS = 100
 REPETITIONS = 3
@@ -72,15 +74,27 @@ def chains(*, quick: bool) -> dict[str, Any]:
 def metropolitan(*, quick: bool) -> dict[str, Any]:
     """The topology that ships, as `qloom run` runs it."""
     scenario = scenario_file.load(QMAN)
-    outcome, reported = scenarios.run(scenario, directory=QMAN.parent)
-    finished = outcome.finished
-    virtual_s = finished.now_ps / 1e12
+
+    async def work(testbed: Testbed) -> dict[str, Any]:
+        outcome = await testbed.run()
+        return build(scenario, outcome, testbed.run_directory / "events.jsonl")
+
+    report = scenarios.on_testbed(scenario, work, programs=QMAN.parent)
+    circuits = report["circuits"].values()
+    opened = [circuit for circuit in circuits if "path" in circuit]
     return {
         "nodes": len(scenario.nodes),
-        "circuits": sum(application.command[1].endswith("head.py") for application in scenario.applications),
-        "applications_that_reported": len(reported),
-        "virtual_seconds": virtual_s,
-        "wall_seconds": finished.wall_s,
-        "virtual_over_wall": virtual_s / finished.wall_s,
-        "events": finished.log_lines,
+        "circuits opened": len(opened),
+        "circuits refused": sum(circuit["status"] == "refused" for circuit in circuits),
+        "pairs delivered": sum(circuit["delivered"] for circuit in opened),
+        "pairs with mismatched ends": sum(circuit["mismatched_pairs"] for circuit in opened),
+        "virtual seconds": report["virtual_s"],
+        "wall seconds": report["wall_s"],
+        "virtual over wall": report["virtual_s"] / report["wall_s"],
+        "events": report["events"],
+        **{f"routing converged after {each['after']}, s": each["for_s"] for each in report["routing"]["convergence"]},
+        "times a circuit took another way": sum(circuit["reroutes"] for circuit in opened),
+        "longest that a re-routed circuit gave no pair, s": max(
+            down["without_pairs_s"] for circuit in opened for down in circuit["downs"]
+        ),
     }

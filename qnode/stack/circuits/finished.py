@@ -28,6 +28,9 @@ class Finished:
     axis: Axis | None = None
     bit: int | None = None
     other_qubit: str = ""
+    """At the tail: the head's half."""
+    other_bit: int | None = None
+    """Of a sacrificed pair: what the tail read."""
 
 
 Deliver = Callable[[Finished], None]

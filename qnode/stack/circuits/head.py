@@ -214,9 +214,9 @@ class Head:
 
     def judge_test(self, finished: Finished) -> None:
         """A sacrificed pair, once both bits are known."""
-        if finished.axis is not None and finished.bit is not None and finished.other_qubit:
+        if finished.axis is not None and finished.bit is not None and finished.other_bit is not None:
             self.committed.pop(finished.number, None)
-            self.estimate.add(str(finished.axis), finished.bit ^ int(finished.other_qubit))
+            self.estimate.add(str(finished.axis), finished.bit ^ finished.other_bit)
             self.tested()
 
     def distil(self, message: DistilPairs | PairDistilled) -> None:
@@ -255,7 +255,7 @@ def settle_kept(
         if finished.held is not None:
             core.discard(finished.held, why="its other half was gone", tell=False)
     elif message.bit is not None:
-        finished.other_qubit = str(message.bit)
+        finished.other_bit = message.bit
         judge_test(finished)
     else:
         del committed[message.number]

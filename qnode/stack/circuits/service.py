@@ -125,13 +125,13 @@ class Circuits:
             raise RequestRefused("no_route", f"no node {request.remote!r} can be reached from {name}")
         if request.kind == "R":
             raise RequestRefused("unsupported", "circuits are of kind K or M")
-        _expect("rate_bpps", request.rate_bpps, above=0.0, at_most=1e12)
-        _expect("minimum_fidelity", request.minimum_fidelity, above=-1e-300, at_most=1.0)
-        _expect("slots", request.slots, above=0, at_most=MOST_SLOTS)
-        _expect("end_distillation_rounds", request.end_distillation_rounds, above=-1, at_most=MOST_ROUNDS)
-        _expect("test_fraction", request.test_fraction, above=-1e-300, at_most=0.9)
+        _expect_positive("rate_bpps", request.rate_bpps, at_most=1e12)
+        _expect_positive("slots", request.slots, at_most=MOST_SLOTS)
         if request.cutoff_ps is not None:
-            _expect("cutoff_ps", request.cutoff_ps, above=0, at_most=10**18)
+            _expect_positive("cutoff_ps", request.cutoff_ps, at_most=10**18)
+        _expect("minimum_fidelity", request.minimum_fidelity, at_most=1.0)
+        _expect("end_distillation_rounds", request.end_distillation_rounds, at_most=MOST_ROUNDS)
+        _expect("test_fraction", request.test_fraction, at_most=0.9)
         _check_axes(request.kind, request.axes)
 
     def accept(self, session: int, request: AcceptCircuit) -> None:
@@ -589,10 +589,14 @@ def _suits(accepting: Accepting, path: Path) -> bool:
     return request.purpose == path.purpose and request.remote in ("", path.hops[0].upstream)
 
 
-def _expect(name: str, value: float, *, above: float, at_most: float) -> None:
-    if not above < value <= at_most:
-        low = "at least 0" if above in (-1, -1e-300) else f"more than {above:g}"
-        raise RequestRefused("bad_request", f"{name} is {value:g}, expected {low} and at most {at_most:g}")
+def _expect(name: str, value: float, *, at_most: float) -> None:
+    if not 0 <= value <= at_most:
+        raise RequestRefused("bad_request", f"{name} is {value:g}, expected 0 to {at_most:g}")
+
+
+def _expect_positive(name: str, value: float, *, at_most: float) -> None:
+    if not 0 < value <= at_most:
+        raise RequestRefused("bad_request", f"{name} is {value:g}, expected more than 0 and at most {at_most:g}")
 
 
 def _check_axes(kind: str, axes: tuple[object, ...]) -> None:

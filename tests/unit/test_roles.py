@@ -212,3 +212,16 @@ def test_pairs_that_have_to_move_are_promised_with_the_noise_of_it() -> None:
     _, head, _ = circuit_over(line("end", "router", "end", extra={"nodes": nodes}), "n2")
     w = (1 - moved) ** 4
     assert head[0].expected_fidelity == pytest.approx((1 + 3 * w) / 4, abs=1e-6)
+
+
+def test_who_accepts_from_a_node_that_is_not_there_hears_so_at_once() -> None:
+    testbed = InProcess(line("end", "router", "end"))
+    seen: list[Any] = []
+
+    def program() -> Program:
+        seen.append((yield AcceptCircuit(call=0, remote="n9")))
+        yield Detach(call=0)
+
+    testbed.start("n0", program())
+    testbed.run()
+    assert (seen[0].code, "n9" in seen[0].reason) == ("no_route", True)

@@ -140,6 +140,9 @@ class Circuits:
             raise RequestRefused(
                 "unsupported", "this testbed has no control plane; add a section `network: {}` to its scenario"
             )
+        configuration = self.core.configuration
+        if request.remote and request.remote not in configuration.peers:
+            raise RequestRefused("no_route", f"no node {request.remote!r} can be reached from {configuration.name}")
         _check_axes("M", request.axes)
         accepting = Accepting(session, request)
         for path in [path for path in self.incoming.values() if _suits(accepting, path)]:

@@ -24,6 +24,19 @@ class RequestRefused(Exception):
         self.reason = reason
 
 
+LONGEST_PURPOSE = 256
+
+
+def check_purpose(purpose: str) -> None:
+    """Refuse a purpose that is too long to be told from node to node.
+
+    Raises:
+        RequestRefused: it is.
+    """
+    if len(purpose) > LONGEST_PURPOSE:
+        raise RequestRefused("limit", f"a purpose of {len(purpose)} characters, expected at most {LONGEST_PURPOSE}")
+
+
 class Pending(Protocol):
     """What to do when an operation at the fabric ends."""
 

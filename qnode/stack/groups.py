@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from qnode.stack.core import Core, RequestRefused
+from qnode.stack.core import Core, RequestRefused, check_purpose
 from qnode.stack.group_states import ghz_steps, w_steps
 from qnode.stack.link_layer import correction
 from qnode.stack.paths import NoPath, compute
@@ -140,6 +140,7 @@ class Groups:
     def _check(self, request: OpenGroup, members: tuple[str, ...]) -> None:
         if self.core.configuration.network is None:
             raise RequestRefused("unsupported", NO_NETWORK)
+        check_purpose(request.purpose)
         if len(members) > MOST_MEMBERS:
             raise RequestRefused("limit", f"a group of {len(members)} nodes, expected at most {MOST_MEMBERS}")
         if len(members) < 2 or len(set(members)) != len(members):
@@ -177,6 +178,7 @@ class Groups:
         """Wait for a group."""
         if self.core.configuration.network is None:
             raise RequestRefused("unsupported", NO_NETWORK)
+        check_purpose(request.purpose)
         for group, (centre, invited) in self.invitations.items():
             if invited.purpose == request.purpose:
                 del self.invitations[group]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from qnode.config import LinkConfiguration
-from qnode.stack.core import Core, Leaving, RequestRefused
+from qnode.stack.core import Core, Leaving, RequestRefused, check_purpose
 from qnode.stack.events import TimerKey
 from qnode.stack.link_layer import CIRCUIT_PURPOSE, LinkLayer, correction
 from qnode.stack.memory import Cause, HeldQubit
@@ -109,6 +109,7 @@ class PairRequests:
             raise RequestRefused("bad_request", f"timeout_ps is {asked.timeout_ps}, expected more than 0")
         if self.core.configuration.communication_slots == 0:
             raise RequestRefused("no_slot", f"{self.core.configuration.name} has no communication slot")
+        check_purpose(asked.purpose)
         if asked.purpose.startswith(CIRCUIT_PURPOSE):
             raise RequestRefused("bad_request", f"purposes that begin with {CIRCUIT_PURPOSE!r} belong to circuits")
         if asked.axis is not None:

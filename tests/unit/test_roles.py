@@ -28,8 +28,11 @@ from qnode.wire.application import (
     CloseCircuit,
     Detach,
     Failed,
+    JoinGroup,
     NextCircuitPair,
     OpenCircuit,
+    OpenGroup,
+    RequestPairs,
     Run,
 )
 from qnode.wire.quantum import Measure
@@ -225,3 +228,29 @@ def test_who_accepts_from_a_node_that_is_not_there_hears_so_at_once() -> None:
     testbed.start("n0", program())
     testbed.run()
     assert (seen[0].code, "n9" in seen[0].reason) == ("no_route", True)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        OpenCircuit(call=0, remote="n2", purpose="x" * 257),
+        OpenCircuit(call=0, remote="n2", kind="M", axes=("X",) * 65_537),
+        AcceptCircuit(call=0, purpose="x" * 257),
+        AcceptCircuit(call=0, axes=("X",) * 65_537),
+        OpenGroup(call=0, members=("n2",), purpose="x" * 257),
+        JoinGroup(call=0, purpose="x" * 257),
+        RequestPairs(call=0, remote="n1", purpose="x" * 257),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+def test_what_is_too_long_to_be_told_from_node_to_node_is_refused(request_: Any) -> None:
+    testbed = InProcess(line("end", "router", "end"))
+    seen: list[Any] = []
+
+    def program() -> Program:
+        seen.append((yield request_))
+        yield Detach(call=0)
+
+    testbed.start("n0", program())
+    testbed.run()
+    assert seen[0].code == "limit"

@@ -16,7 +16,8 @@ import pytest
 
 from orchestrator.fabric.gates import GATE_NAMES, MAX_QUBITS
 from qnode import runtime, transport
-from qnode.stack import core, local_operations, messages, node, pair_requests
+from qnode.stack import core, groups, local_operations, messages, node, pair_requests
+from qnode.stack.circuits import service
 from qnode.wire import application, codec, fabric, quantum
 from qnode.wire.version import VERSION
 
@@ -154,6 +155,9 @@ def test_the_limits() -> None:
         "a frame, to be answered at all": transport.LARGEST_ZMQ_MESSAGE_BYTES,
         "name of an application": runtime.LONGEST_NAME,
         "`tag` of a message": messages.LONGEST_TAG,
+        "`purpose` of pairs, a circuit or a group": core.LONGEST_PURPOSE,
+        "`axes` of a circuit": service.MOST_AXES,
+        "members of a group": groups.MOST_MEMBERS,
         "open calls of a session": core.Core.OPEN_CALLS,
         "requests sent ahead of their turn": runtime.MOST_BUFFERED_REQUESTS,
         "steps of a circuit": local_operations.MOST_STEPS,

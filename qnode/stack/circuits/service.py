@@ -12,7 +12,7 @@ from qnode.stack.circuits.endpoint import Endpoint, EndpointCause, EndpointState
 from qnode.stack.circuits.head import Head
 from qnode.stack.circuits.signalling import Signalling, Transit
 from qnode.stack.circuits.tail import Tail
-from qnode.stack.core import Core, RequestRefused
+from qnode.stack.core import Core, RequestRefused, check_purpose
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.paths import NoPath
 from qnode.stack.routing import Routing
@@ -34,6 +34,7 @@ OPEN_TIMEOUT_PS = 10**13
 MOST_REFUSALS = 3
 """Paths that are tried before an application is told no."""
 MOST_SLOTS = 64
+MOST_AXES = 65_536
 MOST_ENDED = 4096
 """Circuits whose end here is remembered, so that none of them is offered again to whoever accepts."""
 MOST_ROUNDS = 4
@@ -133,6 +134,7 @@ class Circuits:
         _expect("end_distillation_rounds", request.end_distillation_rounds, at_most=MOST_ROUNDS)
         _expect("test_fraction", request.test_fraction, at_most=0.9)
         _check_axes(request.kind, request.axes)
+        check_purpose(request.purpose)
 
     def accept(self, session: int, request: AcceptCircuit) -> None:
         """Wait for a circuit."""
@@ -144,6 +146,7 @@ class Circuits:
         if request.remote and request.remote not in configuration.peers:
             raise RequestRefused("no_route", f"no node {request.remote!r} can be reached from {configuration.name}")
         _check_axes("M", request.axes)
+        check_purpose(request.purpose)
         accepting = Accepting(session, request)
         for path in [path for path in self.incoming.values() if _suits(accepting, path)]:
             del self.incoming[path.circuit]
@@ -605,6 +608,8 @@ def _expect_positive(name: str, value: float, *, at_most: float) -> None:
 def _check_axes(kind: str, axes: tuple[object, ...]) -> None:
     if axes and kind != "M":
         raise RequestRefused("bad_request", "a circuit of kind K keeps its pairs: give no axes")
+    if len(axes) > MOST_AXES:
+        raise RequestRefused("limit", f"{len(axes)} axes, expected at most {MOST_AXES}")
     for axis in axes:
         if axis not in ("X", "Y", "Z"):
             raise RequestRefused("bad_request", f"axis {axis}: a circuit measures along X, Y or Z")

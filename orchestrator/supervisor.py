@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from setproctitle import setproctitle
 
+from orchestrator.exit_codes import BAD_INPUT
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.launch.local import LaunchError
 from orchestrator.report import build as report
@@ -30,8 +31,6 @@ from orchestrator.scenario import Scenario
 from orchestrator.testbed import RunOutcome, Testbed, TestbedError
 from qnode.wire.version import VERSION
 
-OK, EXPECTATION_FAILED, BAD_INPUT, TESTBED_FAILED = 0, 1, 2, 3
-"""Exit codes of every command."""
 STATUS_INTERVAL_S = 0.25
 DETACH_DEADLINE_S = 120.0
 

@@ -1,0 +1,192 @@
+"""Testbeds that stay: ``up``, ``ps``, ``logs``, ``exec``, ``down``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from orchestrator.cli.failures import fail, guarded
+from orchestrator.cli.options import out_option, pace_option, scenario_argument, scenario_of, seed_option
+from orchestrator.exit_codes import BAD_INPUT, TESTBED_FAILED
+from orchestrator.run_directory import TestbedRecord, records
+
+if TYPE_CHECKING:
+    from orchestrator.testbed import Testbed
+
+DOWN_DEADLINE_S = 30.0
+FOLLOW_INTERVAL_S = 0.2
+
+testbed_option = click.option("--testbed", "wanted", help="Its name or its supervisor's id, where several are up.")
+
+
+@click.command()
+@scenario_argument
+@seed_option
+@pace_option
+@out_option
+@click.option("-d", "--detach", is_flag=True, help="Return once it is up; `qloom down` ends it.")
+@click.option("--ready-fd", type=int, hidden=True)
+def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, detach: bool, ready_fd: int | None) -> None:
+    """Bring a testbed's network up, without its applications, and keep it."""
+    from orchestrator import supervisor
+
+    scenario = scenario_of(file, seed, pace)
+    if detach:
+        arguments = [*(["--seed", str(seed)] if seed is not None else []), *(["--pace", pace] if pace else [])]
+        record = guarded(lambda: supervisor.up_detached(file, arguments, out))
+        click.echo(f"{record['name']} is up: {record['nodes']} nodes; logs in {record['run_directory']}", err=True)
+        return
+    starter = os.fdopen(ready_fd, "w") if ready_fd is not None else None
+
+    def tell(answer: dict[str, Any]) -> None:
+        """Answer, once, whoever waits for a detached testbed."""
+        if starter is not None and not starter.closed:
+            with starter:
+                json.dump(answer, starter)
+
+    def ready(testbed: Testbed) -> None:
+        nodes = len(scenario.nodes)
+        try:
+            tell({"name": scenario.name, "nodes": nodes, "run_directory": str(testbed.run_directory)})
+        except BrokenPipeError:
+            raise supervisor.Interrupted("whoever started it did not wait for it") from None
+        click.echo(f"{scenario.name} is up: {nodes} nodes" + ("" if starter else "; Ctrl-C takes it down"), err=True)
+
+    reason = guarded(
+        lambda: supervisor.up(
+            scenario, directory=file.resolve().parent, out=out, detached=starter is not None, ready=ready
+        ),
+        tell=tell,
+    )
+    click.echo(f"{scenario.name} is down: {reason}", err=True)
+
+
+def _one(wanted: str | None) -> TestbedRecord:
+    """The testbed that a command is about; none or several without a name end the program."""
+    up_now = [record for record in records() if wanted in (None, record.name, str(record.supervisor))]
+    if not up_now:
+        fail(BAD_INPUT, f"no testbed{f' named {wanted}' if wanted else ''} is up; start one with `qloom up FILE -d`")
+    if len(up_now) > 1:
+        names = ", ".join(f"{record.name} (supervisor {record.supervisor})" for record in up_now)
+        fail(BAD_INPUT, f"several testbeds are up: {names}; choose one with --testbed NAME or SUPERVISOR")
+    return up_now[0]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def ps(*, as_json: bool) -> None:
+    """List the testbeds that are up and their processes."""
+    found = list(records())
+    if as_json:
+        click.echo(json.dumps({"testbeds": [msgspec.to_builtins(record) for record in found]}))
+        return
+    if not found:
+        click.echo("no testbed is up")
+    for record in found:
+        click.echo(f"{record.name}  pace {record.pace}  since {record.started_at}  {record.run_directory}")
+        for name, process_id in record.processes.items():
+            click.echo(f"  {process_id:>8}  {_resident_mb(process_id):>8}  {name}")
+
+
+def _resident_mb(process_id: int) -> str:
+    try:
+        pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+    except (OSError, ValueError):
+        return "gone"
+    return f"{pages * os.sysconf('SC_PAGE_SIZE') / 1e6:.1f} MB"
+
+
+@click.command()
+@click.argument("process")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
+@testbed_option
+def logs(process: str, *, follow: bool, wanted: str | None) -> None:
+    """Print the log of a process: a node's name, `fabric`, `agent`, or `events` for the event log."""
+    record = _one(wanted)
+    directory = Path(record.run_directory)
+    candidates = [directory / "logs" / f"{kind}{process}.log" for kind in ("node-", "application-", "")]
+    if process == "events":
+        candidates.insert(0, directory / "events.jsonl")
+    path = next((candidate for candidate in candidates if candidate.exists()), None)
+    if path is None:
+        known = sorted(each.stem.removeprefix("node-") for each in (directory / "logs").glob("*.log"))
+        fail(BAD_INPUT, f"{record.name} has no process {process!r}; it has: {', '.join(known)}, events")
+    _print_log(path, supervisor=record.supervisor if follow else None)
+
+
+def _print_log(path: Path, *, supervisor: int | None) -> None:
+    """Print a file; with a supervisor, go on until that process has ended."""
+    import select
+
+    descriptor = None
+    if supervisor is not None:
+        try:
+            descriptor = os.pidfd_open(supervisor)
+        except ProcessLookupError:
+            descriptor = None
+    with path.open("rb") as log:
+        while True:
+            while chunk := log.read(1 << 16):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.flush()
+            if descriptor is None:
+                return
+            if select.select([descriptor], [], [], FOLLOW_INTERVAL_S)[0]:
+                os.close(descriptor)
+                descriptor = None
+
+
+@click.command(name="exec", context_settings={"ignore_unknown_options": True})
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@testbed_option
+def execute(node: str, command: tuple[str, ...], *, wanted: str | None) -> None:
+    """Run a program against a node: `qloom exec alice -- python my_app.py`."""
+    import difflib
+
+    record = _one(wanted)
+    if node not in record.nodes:
+        near = difflib.get_close_matches(node, record.nodes, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it has: {', '.join(record.nodes[:20])}"
+        fail(BAD_INPUT, f"{record.name} has no node {node!r}{hint}")
+    if command[0] in ("python", "python3"):
+        command = (sys.executable, *command[1:])
+    environment = {**os.environ, "QLOOM_SOCKET": f"ipc://{record.socket_directory}/node-{node}"}
+    program = next((word for word in command if word.endswith(".py")), command[0])
+    environment.setdefault("QLOOM_APPLICATION", f"{Path(program).stem[:40]}-{os.getpid()}")
+    environment.setdefault("QLOOM_SEED", str(record.seed))
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], command, environment)
+    except OSError as error:
+        fail(BAD_INPUT, f"cannot run {command[0]}: {error.strerror}")
+
+
+@click.command()
+@testbed_option
+@click.option("--all", "everything", is_flag=True, help="All testbeds of this user.")
+def down(*, wanted: str | None, everything: bool) -> None:
+    """Take a detached testbed down."""
+    import select
+    import signal
+
+    for record in list(records()) if everything else [_one(wanted)]:
+        try:
+            descriptor = os.pidfd_open(record.supervisor)
+            os.kill(record.supervisor, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([descriptor], [], [], DOWN_DEADLINE_S)[0]:
+                os.kill(record.supervisor, signal.SIGKILL)
+                select.select([descriptor], [], [], DOWN_DEADLINE_S)
+                fail(TESTBED_FAILED, f"{record.name} did not end within {DOWN_DEADLINE_S:g} s and was killed")
+        finally:
+            os.close(descriptor)
+        click.echo(f"{record.name} is down; its report is in {record.run_directory}", err=True)

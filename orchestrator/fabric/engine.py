@@ -6,11 +6,10 @@ in that window. When all of them have blocked again, their messages and operatio
 
 from __future__ import annotations
 
-from collections import deque
-
-from orchestrator.fabric import faults, noise
+from orchestrator.fabric import noise
 from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.faults import Faults
 from orchestrator.fabric.generation import Ask, LinkGeneration, Series
 from orchestrator.fabric.happenings import (
     CircuitStep,
@@ -28,7 +27,7 @@ from orchestrator.fabric.laboratory import Laboratory, MeasurementInconclusive, 
 from orchestrator.fabric.operating_points import operating_models
 from orchestrator.fabric.streams import Streams
 from orchestrator.fabric.truth import DELIVERED, Truth
-from orchestrator.scenario import LinkDown, NodeKill, Scenario
+from orchestrator.scenario import Scenario
 from orchestrator.topology import Topology, channel_latency_ps
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
@@ -52,9 +51,9 @@ class Engine:
             name: LinkGeneration(name, link, operating_models(link), self.streams.of("link", name))
             for name, link in scenario.links.items()
         }
-        self.link_states = faults.LinkStates(self.links, self.topology)
         self.truth = Truth(scenario.links, self.laboratory)
         self.agenda: Agenda[What] = Agenda(lookahead_ps=self._lookahead_ps())
+        self.faults = Faults(self)
         self.outside: list[str] = []
         """What came from outside virtual time; a run with any is not deterministic."""
         self.casualties: list[tuple[str, str]] = []
@@ -65,8 +64,6 @@ class Engine:
         self._idle_after_ps = round(idle_after_s * PICOSECONDS)
         self._last_event_ps = 0
         """When something last happened that was more than the network's upkeep."""
-        self._fault_times: deque[int] = deque()
-        """The instants of faults to come, which no window may reach beyond."""
         self._blocks: dict[str, fabric.Block] = {}
         self._holders = 0
         self._operations: dict[tuple[int, int], str] = {}
@@ -122,10 +119,7 @@ class Engine:
 
     def begin(self) -> None:
         """Every node starts at virtual time 0, and the scenario's faults have their instants."""
-        for at, what in faults.schedule(self.scenario):
-            self.agenda.add(at, EventClass.FAULT, 0, what)
-            self._fault_times.append(at)
-        self._fault_times = deque(sorted(self._fault_times))
+        self.faults.begin()
         for seat in self.seats.values():
             seat.started = True
             self._wake(seat, 0)
@@ -136,9 +130,10 @@ class Engine:
 
     def rests(self, due: int) -> bool:
         """Whether up to ``due``, when something happens next, and from then on there is only the network's upkeep."""
-        if self.scenario.network is None or due - self._last_event_ps < self._idle_after_ps:
+        upkeep = self.scenario.network is not None or self.faults.strike_for_ever
+        if not upkeep or due - self._last_event_ps < self._idle_after_ps:
             return False
-        if any(map(comes_to_something, self.agenda.pending())):
+        if any(map(comes_to_something, self.agenda.pending())) or self.faults.holds_back():
             self._last_event_ps = due  # looked through once in a while only
             return False
         return not any(seat.expects for seat in self.seats.values() if not seat.gone)
@@ -146,10 +141,8 @@ class Engine:
     def round(self) -> dict[str, fabric.Grant]:
         """Carry out the next window; returns the grants to send. Nobody may hold one; something must be due."""
         now, until = self.agenda.window()
-        while self._fault_times and self._fault_times[0] <= now:
-            self._fault_times.popleft()
-        if self._fault_times:
-            until = min(until, self._fault_times[0])
+        if (next_fault := self.faults.next_instant(now)) is not None:
+            until = min(until, next_fault)
         self._window_start, self._window_end = now, until
         touched: dict[int, NodeSeat] = {}
         for at, what in self.agenda.take(until):
@@ -296,7 +289,7 @@ class Engine:
             self.laboratory.occupy(seat.name, "communication", at)
             self._operations[(seat.number, operation.operation)] = action.link
             ask = Ask(end, operation.operation, action.qubit, action.purpose, at, action.operating_point)
-            self._started(generation, generation.ask(ask))
+            self.started(generation, generation.ask(ask))
         elif isinstance(action, fabric.Cancel):
             self._cancel(seat, operation.operation, action.operation, at)
         else:
@@ -318,7 +311,7 @@ class Engine:
         if link is not None:
             generation, end = self._link(seat, link)
             qubit, series = generation.cancel(end, cancelled, at)
-            self._started(generation, series)
+            self.started(generation, series)
         if qubit is not None:
             self.laboratory.vacate(seat.name, "communication", at)
             del self._operations[(seat.number, cancelled)]
@@ -332,7 +325,7 @@ class Engine:
             raise OperationRefused("bad_request", f"{seat.name} is not an end of a link named {name!r}")
         return generation, generation.link.ends.index(seat.name)
 
-    def _started(self, generation: LinkGeneration, series: Series | None) -> None:
+    def started(self, generation: LinkGeneration, series: Series | None) -> None:
         """A series of attempts has begun: both heralds have their moments."""
         if series is not None:
             for end in (0, 1):
@@ -359,60 +352,17 @@ class Engine:
             return self._depart(what, at)
         if isinstance(what, QubitArrival):
             return self._arrive(what, at)
-        self._break_or_heal(what, at)
+        self.faults.carry_out(what, at)
         return ()
 
-    def _break_or_heal(self, what: faults.Strike | faults.Heal, at: int) -> None:
-        """A fault of the scenario begins or is over."""
-        fault = what.fault
-        if isinstance(what, faults.Heal):
-            series = self.link_states.bring_up(what.fault.link, what.name, at)
-            self.log.write(at, "healed", name=what.name, link=what.fault.link, attempts_start=series is not None)
-            if series is not None:
-                self._started(self.links[what.fault.link], series)
-        elif isinstance(fault, LinkDown):
-            broken_off = self.link_states.take_down(fault.link, what.name)
-            self.log.write(
-                at,
-                "fault",
-                name=what.name,
-                fault="link_down",
-                cause="scenario",
-                link=fault.link,
-                attempts_end=broken_off,
-            )
-        else:
-            self._kill(what.name, fault, at)
-
-    def _kill(self, name: str, fault: NodeKill, at: int) -> None:
-        """A node is gone from this instant on: its qubits, its asks, its links; the supervisor ends its process."""
-        seat = self.seats[fault.node]
-        if seat.gone:
-            return
-        seat.gone, seat.events, seat.work_at = True, [], None
-        links = [link for link, generation in self.links.items() if seat.name in generation.link.ends]
-        channels = [link for link, each in self.scenario.classical_links.items() if seat.name in each.ends]
-        for link in (*links, *channels):
-            self.link_states.take_down(link, name)
+    def forget_asks(self, seat: NodeSeat, at: int) -> None:
+        """Whatever pairs a node asks for, it no longer does."""
         for key, link in [item for item in self._operations.items() if item[0][0] == seat.number]:
             generation, end = self._link(seat, link)
             qubit, _ = generation.cancel(end, key[1], at)
             if qubit is not None:
                 self.laboratory.vacate(seat.name, "communication", at)
             del self._operations[key]
-        lost = self.laboratory.lose_all(seat.name, at)
-        self.truth.lost(qubit.name for qubit in lost)
-        self.casualties.append((seat.name, name))
-        self.log.write(
-            at,
-            "fault",
-            name=name,
-            fault="node_kill",
-            cause="scenario",
-            node=seat.name,
-            qubits_lost=len(lost),
-            links=links,
-        )
 
     def _tell(self, seat: NodeSeat, event: fabric.Event) -> tuple[NodeSeat, ...]:
         if seat.gone:
@@ -472,7 +422,7 @@ class Engine:
                 emitted_ps=series.emitted_at,
                 heralded_ps=series.heralded_at,
             )
-            self._started(generation, generation.succeeded(series))
+            self.started(generation, generation.succeeded(series))
         seat = self.seats[generation.link.ends[end]]
         ask = series.asks[end]
         self._operations.pop((seat.number, ask.operation), None)
@@ -494,7 +444,7 @@ class Engine:
         if seat.gone:
             return ()
         try:
-            if down := self.link_states.why_down(what.link):
+            if down := self.faults.links.why_down(what.link):
                 raise OperationRefused("refused", f"link {what.link} is down ({down}); {what.qubit} was not sent")
             self.laboratory.depart(seat.name, what.qubit, link.transmission, at)
         except OperationRefused as refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.fabric.faults import Heal, Strike
+from orchestrator.fabric.faults.schedule import Heal, Strike
 from orchestrator.fabric.generation import LinkGeneration, Series
 from qnode.wire import fabric
 from qnode.wire.quantum import Step
@@ -98,4 +98,6 @@ def comes_to_something(what: What) -> bool:
         return not what.housekeeping and not what.seat.gone
     if isinstance(what, HeraldArrival):
         return not what.series.cancelled
+    if isinstance(what, Strike | Heal):
+        return not what.for_ever  # but see Faults.holds_back
     return not (isinstance(what, CircuitStep | Departure) and what.seat.gone)

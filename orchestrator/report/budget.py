@@ -10,9 +10,9 @@ import msgspec
 from orchestrator.deployment import role_of
 from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
-from orchestrator.fabric.faults import fault_names
 from orchestrator.fabric.heralding import link_model
 from orchestrator.scenario import Scenario
+from orchestrator.scenario.faults import named
 from orchestrator.topology import Topology
 
 
@@ -53,10 +53,7 @@ def of(scenario: Scenario) -> dict[str, Any]:
         "links": links,
         "network": msgspec.to_builtins(scenario.network),
         "roles": {name: role_of(scenario, name) for name in scenario.nodes},
-        "faults": [
-            f"{name} at {fault.at_s:g} s"
-            for name, fault in zip(fault_names(scenario.faults), scenario.faults, strict=True)
-        ],
+        "faults": [f"{fault.name} at {fault.at_s:g} s" for fault in named(scenario.faults)],
         "stop_at_s": scenario.stop.at_s,
         "expectations": [each.name for each in scenario.expectations],
     }

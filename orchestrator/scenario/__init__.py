@@ -1,20 +1,18 @@
 """Scenarios: their types, how files become them, and everything that can be wrong with one."""
 
+from orchestrator.scenario.faults import Fault, LinkDown, NodeKill
 from orchestrator.scenario.types import (
     Application,
     ClassicalLink,
     DoubleClick,
     Efficiency,
     Expectation,
-    Fault,
     Heralding,
     Limits,
     Link,
-    LinkDown,
     MidpointSource,
     Network,
     Node,
-    NodeKill,
     Placement,
     Scenario,
     SenderReceiver,

@@ -10,7 +10,7 @@ from msgspec import inspect as types
 from orchestrator.scenario.check import check, nearest, struct_type
 from orchestrator.scenario.document import Problem, Tree, joined, tree_of
 from orchestrator.scenario.hardware import Hardware, load_profiles
-from orchestrator.scenario.types import Name
+from orchestrator.scenario.section import Name
 
 DEFAULT_PROFILE = "ideal"
 _ABOUT: dict[str, types.Type] = {

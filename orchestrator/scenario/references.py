@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.scenario.check import nearest
 from orchestrator.scenario.document import Problem, Tree, joined
+from orchestrator.scenario.faults import KINDS, OnLink, Timed
 
 
 def check_references(tree: Tree, *, problems: list[Problem]) -> None:
@@ -33,6 +34,7 @@ class _References:
         self._faults()
         self._unique("applications")
         self._unique("expectations")
+        self._unique("faults")
 
     def _links(self) -> None:
         by_ends: dict[frozenset[str], str] = {}
@@ -61,14 +63,32 @@ class _References:
                 self._report("network.controller", controller.line, message)
 
     def _faults(self) -> None:
-        links = {**_members(self._root, "links"), **_members(self._root, "classical_links")}
+        quantum, classical = _members(self._root, "links"), _members(self._root, "classical_links")
         for index, fault in enumerate(_items(self._root, "faults")):
-            node, link = _text(fault, "node"), _text(fault, "link")
-            if node is not None and node.value not in self._nodes:
-                self._dangling(node, path=f"faults[{index}].node")
-            if link is not None and link.value not in links:
-                message = f"expected the name of a link, found {link.value!r}{nearest(str(link.value), links)}"
-                self._report(f"faults[{index}].link", link.line, message)
+            path, kind = f"faults[{index}]", _text(fault, "kind")
+            known = KINDS.get(str(kind.value)) if kind is not None else None
+            if known is None:
+                continue
+            for field in ("node", "link"):
+                name = _text(fault, field)
+                if name is not None and name.value:
+                    self._target(name, known, quantum, classical, path=joined(path, field))
+            for field in ("among", "nodes"):
+                for number, name in enumerate(_items(fault, field)):
+                    self._target(name, known, quantum, classical, path=joined(joined(path, field), number))
+
+    def _target(
+        self, name: Tree, kind: type[Timed], quantum: dict[str, Tree], classical: dict[str, Tree], *, path: str
+    ) -> None:
+        if not issubclass(kind, OnLink):
+            if name.value not in self._nodes:
+                self._dangling(name, path=path)
+            return
+        links = {**quantum, **classical} if kind.strikes_classical_links else quantum
+        if name.value not in links:
+            what = "a link" if kind.strikes_classical_links else "a quantum link"
+            message = f"expected the name of {what}, found {name.value!r}{nearest(str(name.value), links)}"
+            self._report(path, name.line, message)
 
     def _ends(self, link: Tree, *, path: str) -> list[str]:
         """The ends that are nodes; a name that is not is reported."""
@@ -86,7 +106,7 @@ class _References:
         first: dict[object, int] = {}
         for index, item in enumerate(_items(self._root, section)):
             name = _text(item, "name")
-            if name is not None and first.setdefault(name.value, index) != index:
+            if name is not None and name.value and first.setdefault(name.value, index) != index:
                 message = f"expected a new name, found {name.value!r} of {section}[{first[name.value]}] again"
                 self._report(f"{section}[{index}].name", name.line, message)
 

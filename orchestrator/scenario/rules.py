@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from orchestrator.scenario import types
+from orchestrator.scenario import faults, types
 from orchestrator.scenario.hardware import Memory
 
 Broken = Iterator[tuple[str, str]]
@@ -23,8 +23,9 @@ def broken_rules(section: type[msgspec.Struct], fields: Mapping[str, object]) ->
     ``fields`` holds those that are sound by themselves; a rule about any other is passed over, so that one
     mistake is reported once.
     """
-    rule = _RULES.get(section)
-    return rule(fields) if rule else iter(())
+    for kind, rule in _RULES.items():
+        if issubclass(section, kind):
+            yield from rule(fields)
 
 
 def _memory(fields: Mapping[str, object]) -> Broken:
@@ -102,6 +103,45 @@ def _network(fields: Mapping[str, object]) -> Broken:
         yield "controller", f"expected routing: controller beside it, found routing: link_state and {controller!r}"
 
 
+def _timed(fields: Mapping[str, object]) -> Broken:
+    for_s, every_s, times = _number(fields, "for_s"), _number(fields, "every_s"), _number(fields, "times")
+    if every_s is None and times is not None:
+        yield "times", f"expected every_s beside it, found {times} without"
+    if for_s is not None and every_s is not None and every_s <= for_s:
+        yield (
+            "every_s",
+            f"expected more than for_s ({for_s}), so that it is healed before it strikes again, found {every_s}",
+        )
+
+
+def _lasting(fields: Mapping[str, object]) -> Broken:
+    if _number(fields, "every_s") is not None and fields.get("for_s", 0) is None:
+        yield "every_s", "expected for_s beside it, so that it is healed before it strikes again, found none"
+
+
+def _over_at_once(fields: Mapping[str, object]) -> Broken:
+    if _number(fields, "for_s") is not None:
+        yield "for_s", "expected none: this fault is over at once, and there is nothing to heal"
+
+
+def _on_link(fields: Mapping[str, object]) -> Broken:
+    yield from _target(fields, "link")
+
+
+def _on_node(fields: Mapping[str, object]) -> Broken:
+    yield from _target(fields, "node")
+
+
+def _target(fields: Mapping[str, object], kind: str) -> Broken:
+    target, select = fields.get(kind), fields.get("select")
+    if target == "" and select is None and "select" in fields:
+        yield kind, f"expected the name of a {kind}, or select: one, minority, majority or all; found neither"
+    if target and select is not None:
+        yield kind, f"expected either {kind} or select, found both"
+    if fields.get("among") and select is None and "select" in fields:
+        yield "among", "expected select beside it, which says how many of them to strike; found none"
+
+
 def _number(fields: Mapping[str, object], name: str) -> float | None:
     value = fields.get(name)
     return value if isinstance(value, (int, float)) else None
@@ -115,4 +155,9 @@ _RULES = {
     types.Application: _application,
     types.Expectation: _expectation,
     types.Network: _network,
+    faults.Timed: _timed,
+    faults.Lasting: _lasting,
+    faults.OverAtOnce: _over_at_once,
+    faults.OnLink: _on_link,
+    faults.OnNode: _on_node,
 }

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.scenario import hardware, types
+from orchestrator.scenario import types
 from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.scenario.hardware_choice import DEFAULT_PROFILE
+from orchestrator.scenario.section import Section
 
 VERSION = 1
 
@@ -80,8 +81,12 @@ def _change(definition: dict[str, Any], *, about: type[msgspec.Struct]) -> dict[
 
 
 def _class_of(name: str) -> type[msgspec.Struct]:
-    found: type[msgspec.Struct] = getattr(types, name, None) or getattr(hardware, name)
-    return found
+    found: list[type[msgspec.Struct]] = [types.Scenario, Hardware, Memory]
+    for each in found:
+        if each.__name__ == name:
+            return each
+        found += Section.__subclasses__() if each is types.Scenario else each.__subclasses__()
+    raise LookupError(f"no part of a scenario is called {name}")
 
 
 def _describe(definition: dict[str, Any], *, documented: type[msgspec.Struct]) -> None:
@@ -92,15 +97,16 @@ def _describe(definition: dict[str, Any], *, documented: type[msgspec.Struct]) -
 
 
 def _field_docstrings(documented: type[msgspec.Struct]) -> dict[str, str]:
-    """The string literals that follow the fields in the source of a class; none where there is no source."""
-    try:
-        (definition,) = ast.parse(inspect.getsource(documented)).body
-    except OSError:
-        return {}
-    assert isinstance(definition, ast.ClassDef)
+    """The string literals that follow the fields in the source of a class and of its bases, where there is source."""
     texts: dict[str, str] = {}
-    for statement, following in zip(definition.body, definition.body[1:], strict=False):
-        match statement, following:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                texts[name] = " ".join(text.split())
+    for each in documented.__mro__[: documented.__mro__.index(msgspec.Struct)]:
+        try:
+            (definition,) = ast.parse(inspect.getsource(each)).body
+        except OSError:
+            continue
+        assert isinstance(definition, ast.ClassDef)
+        for statement, following in zip(definition.body, definition.body[1:], strict=False):
+            match statement, following:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts.setdefault(name, " ".join(text.split()))
     return texts

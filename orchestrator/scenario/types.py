@@ -6,24 +6,20 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from orchestrator.scenario.faults import Fault
 from orchestrator.scenario.hardware import Duration, Hardware, Probability
+from orchestrator.scenario.section import (
+    Fidelity,
+    Interval,
+    Length,
+    Modes,
+    Name,
+    Population,
+    Positive,
+    RefractiveIndex,
+    Section,
+)
 from qnode.config import NodeRole
-
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Length = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-"""Kilometres, to beyond the Moon."""
-RefractiveIndex = Annotated[float, msgspec.Meta(ge=1, le=1000)]
-Modes = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-Fidelity = Annotated[float, msgspec.Meta(ge=0.25, le=1)]
-"""Of a Werner state; 1/4 is the maximally mixed state."""
-Population = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Interval = Annotated[float, msgspec.Meta(ge=1e-9, le=1e6)]
-Moment = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of a scenario; an unknown key in one is an error."""
 
 
 class Time(Section, frozen=True, kw_only=True):
@@ -211,32 +207,6 @@ class Application(Section, frozen=True, kw_only=True):
     command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """The program and its arguments; a leading ``python`` is the interpreter that runs qloom."""
     environment: dict[str, str] = {}
-
-
-class LinkDown(Section, frozen=True, kw_only=True, tag_field="kind", tag="link_down"):
-    """A link fails: no attempt succeeds, no qubit is sent, its own classical channel is silent."""
-
-    at_s: Moment
-    """Virtual time."""
-    for_s: Interval | None = None
-    """Default: until the end of the run."""
-    link: str
-    """A quantum or a classical link."""
-    name: str = ""
-    """Default: the kind and the link."""
-
-
-class NodeKill(Section, frozen=True, kw_only=True, tag_field="kind", tag="node_kill"):
-    """The process of a node is killed, and its applications with it; its qubits are lost and its links go down."""
-
-    at_s: Moment
-    """Virtual time."""
-    node: str
-    name: str = ""
-    """Default: the kind and the node."""
-
-
-Fault = LinkDown | NodeKill
 
 
 class Stop(Section, frozen=True, kw_only=True):

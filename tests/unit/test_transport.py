@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from in_process import InProcess
 
-from orchestrator.scenario import Link, Node, Scenario, Source
+from orchestrator.scenario import Link, Network, Node, NodeKill, Scenario, Source
 from orchestrator.scenario.hardware import Hardware, Memory
-from orchestrator.scenario.types import Network, NodeKill
 from qnode.wire.application import (
     AcceptCircuit,
     Detach,

@@ -1,0 +1,144 @@
+"""The faults of a run: which are known, which of them are at work now, and who carries each kind out."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.fabric.clock import EventClass
+from orchestrator.fabric.faults import schedule
+from orchestrator.fabric.faults.links import LinkStates
+from orchestrator.fabric.faults.nodes import NodeFaults
+from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
+from orchestrator.scenario.faults import Fault, Lasting, LinkDown, NodeKill, OnLink, OnNode, kind_of, named
+
+if TYPE_CHECKING:
+    from orchestrator.fabric.engine import Engine
+
+Details = dict[str, Any]
+"""What a line of the event log says of a strike or a healing, beside name, kind and cause."""
+
+
+class Handler(Protocol):
+    """Carries out faults of some kinds."""
+
+    def strike(self, occurrence: Occurrence, at: int) -> list[Details]:
+        """The fault begins at ``at`` (ps); returns a line for the event log for each thing that it struck."""
+        ...
+
+    def heal(self, occurrence: Occurrence, at: int) -> list[Details]:
+        """It is over at ``at`` (ps); returns lines likewise."""
+        ...
+
+
+class Faults:
+    """All faults of a run, by name. They strike and heal at virtual instants, which no window reaches beyond."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[Fault, str]] = {}
+        """Those that have not been removed, with their causes."""
+        self._active: list[Occurrence] = []
+        self._instants: list[int] = []
+        self.links = LinkStates(engine)
+        self.nodes = NodeFaults(engine, self.links)
+        self._handlers: dict[type, Handler] = {LinkDown: self.links, NodeKill: self.nodes}
+
+    def begin(self) -> None:
+        """The scenario's faults have their instants."""
+        for fault in named(self._engine.scenario.faults):
+            self._schedule(fault, "scenario", schedule.first_at(fault))
+
+    def add(self, fault: Fault, *, now: int) -> str:
+        """Break something else, at its own time but not before ``now`` (ps). Returns the fault's name.
+
+        Raises:
+            ValueError: there is a fault of that name.
+        """
+        if fault.name in self._known:
+            raise ValueError(f"expected a new name, found {fault.name!r}, which is the name of another fault")
+        (fault,) = named((fault,), taken=tuple(self._known))
+        self._schedule(fault, "control", max(schedule.first_at(fault), now))
+        return fault.name
+
+    def remove(self, name: str, *, now: int) -> None:
+        """A fault strikes no more, and what it broke is healed at ``now`` (ps).
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        del self._known[name]
+        for occurrence in self._active:
+            if occurrence.name == name:
+                self._at(now, Heal(occurrence, "removed"))
+
+    def listed(self) -> list[tuple[Fault, str, bool]]:
+        """All faults that are known, with their causes, and whether each is at work."""
+        active = {occurrence.name for occurrence in self._active}
+        return [(fault, cause, name in active) for name, (fault, cause) in self._known.items()]
+
+    @property
+    def strike_for_ever(self) -> bool:
+        """Whether a fault strikes again and again until it is removed."""
+        return any(schedule.strikes_for_ever(fault) for fault, _ in self._known.values())
+
+    def next_instant(self, now: int) -> int | None:
+        """The earliest instant after ``now`` (ps) at which a fault strikes or heals."""
+        while self._instants and self._instants[0] <= now:
+            heapq.heappop(self._instants)
+        return self._instants[0] if self._instants else None
+
+    def holds_back(self) -> bool:
+        """Whether something will go on once a fault that strikes again and again is healed."""
+        links = {
+            link for each in self._active if schedule.strikes_for_ever(each.fault) for link in each.targets
+        } & self._engine.links.keys()
+        return any(self._engine.links[link].down and self._engine.links[link].matched for link in links)
+
+    def carry_out(self, what: Strike | Heal, at: int) -> None:
+        """A fault begins or is over."""
+        if isinstance(what, Strike):
+            self._strike(what, at)
+        else:
+            self._heal(what, at)
+
+    def _schedule(self, fault: Fault, cause: str, at: int) -> None:
+        self._known[fault.name] = (fault, cause)
+        self._at(at, Strike(fault, cause))
+
+    def _at(self, at: int, what: Strike | Heal) -> None:
+        self._engine.agenda.add(at, EventClass.FAULT, 0, what)
+        heapq.heappush(self._instants, at)
+
+    def _strike(self, strike: Strike, at: int) -> None:
+        fault, cause = strike.fault, strike.cause
+        if self._known.get(fault.name, (None,))[0] is not fault:
+            return
+        stream = self._engine.streams.of("fault_select", fault.name)
+        occurrence = Occurrence(fault, cause, schedule.targets(fault, self._candidates(fault), stream))
+        if isinstance(fault, Lasting):
+            self._active.append(occurrence)
+            if (heals_at := schedule.heals_at(fault, at)) is not None:
+                self._at(heals_at, Heal(occurrence, "its time is over"))
+        for details in self._handlers[type(fault)].strike(occurrence, at):
+            self._engine.log.write(at, "fault", name=fault.name, fault=kind_of(fault), cause=cause, **details)
+        if (next_at := strike.next_at(at)) is not None:
+            self._at(next_at, Strike(fault, cause, strike.number + 1))
+
+    def _heal(self, heal: Heal, at: int) -> None:
+        occurrence = heal.occurrence
+        if occurrence not in self._active:
+            return  # it was removed before its time
+        self._active.remove(occurrence)
+        fault = occurrence.fault
+        for details in self._handlers[type(fault)].heal(occurrence, at):
+            self._engine.log.write(at, "healed", name=fault.name, fault=kind_of(fault), cause=heal.cause, **details)
+
+    def _candidates(self, fault: Fault) -> list[str]:
+        """All that a fault of this kind can strike."""
+        scenario = self._engine.scenario
+        if isinstance(fault, OnNode):
+            return list(scenario.nodes)
+        if isinstance(fault, OnLink):
+            return [*scenario.links, *(scenario.classical_links if fault.strikes_classical_links else ())]
+        return []

@@ -33,7 +33,7 @@ from qnode.transport import CLIENTS, FABRIC, Transport
 from qnode.wire import application, fabric
 from qnode.wire.application import Request
 from qnode.wire.codec import WireError
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import sealed
 from qnode.wire.version import VERSION
 
 LONGEST_NAME = 64
@@ -222,7 +222,7 @@ class Shell:
                     fabric.Operation(operation=action.operation, at=self._now, action=action.action)
                 )
             elif isinstance(action, SendTo):
-                payload = peer_codec.encode(action.message)
+                payload = sealed(action.message)
                 self._sends.append(
                     fabric.Send(
                         at=self._now,

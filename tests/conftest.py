@@ -22,8 +22,7 @@ from qnode.config import LinkConfiguration, NodeConfiguration
 from qnode.stack.events import Action, Answer, Asked, Event, Operate, SendTo
 from qnode.stack.node import Node
 from qnode.wire import application, fabric
-from qnode.wire.peer import PeerMessage
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import PeerMessage, sealed
 from qnode.wire.quantum import Prepare
 
 T = TypeVar("T")
@@ -154,7 +153,7 @@ class BareClient:
 
     def attach(self, application: str, **fields: Any) -> dict[str, Any]:
         """Open a session."""
-        return self.ask("attach", version=2, application=application, **fields)
+        return self.ask("attach", version=3, application=application, **fields)
 
     def rest(self) -> None:
         """Let virtual time go on although no call is open."""
@@ -214,7 +213,7 @@ class DrivenNode:
 
     def attach(self, session: int = 0, name: str = "app") -> list[Action]:
         """Open a session."""
-        return self.handle(Asked(session, application.Attach(call=0, version=2, application=name)))
+        return self.handle(Asked(session, application.Attach(call=0, version=3, application=name)))
 
     def ask(self, kind: type, /, *, session: int = 0, **fields: Any) -> list[Action]:
         """A request with a fresh call number (``self.calls``), unless ``call`` is given."""
@@ -223,7 +222,7 @@ class DrivenNode:
 
     def hear(self, sender: str, message: PeerMessage) -> list[Action]:
         """A message of another node arrives."""
-        return self.handle(fabric.Delivered(at=self.now, sender=sender, payload=peer_codec.encode(message)))
+        return self.handle(fabric.Delivered(at=self.now, sender=sender, payload=sealed(message)))
 
     def complete(self, *bits: int, operation: int | None = None) -> list[Action]:
         """The operation (default: the one that the last actions ask for) is done."""

@@ -32,8 +32,7 @@ from qnode.wire.application import (
     Run,
     Sleep,
 )
-from qnode.wire.peer import ApplicationMessage, Hello
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import ApplicationMessage, Hello, unsealed
 from qnode.wire.quantum import Axis, Discard, Measure
 
 PS = 10**12
@@ -168,7 +167,7 @@ class Disordered(InProcess):
 
     def _disturb(self, sender: str, recipient: str, payload: bytes) -> tuple[int, ...]:
         plan, chance = self.plan, self.random
-        message = peer_codec.decode(payload)
+        message = unsealed(payload)
         if isinstance(message, ApplicationMessage) or self.calm:
             return (0,)
         if isinstance(message, Hello):

@@ -24,7 +24,7 @@ from qnode.config import NodeConfiguration
 from qnode.stack.events import Answer, Asked, CancelTimer, Event, Operate, Record, SendTo, SetTimer, Started, TimerFired
 from qnode.stack.node import Node
 from qnode.wire import application, fabric
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import sealed
 
 Program = Generator[Any, application.Answer, None]
 """Yields requests with ``call=0``; what it is sent is the answer."""
@@ -83,7 +83,7 @@ class InProcess:
         seat = self.seats[node]
         session = len(seat.programs)
         seat.programs[session] = program
-        attach = application.Attach(call=0, version=2, application=f"{name}{session}")
+        attach = application.Attach(call=0, version=3, application=f"{name}{session}")
         self._pending.append((node, session, attach))
         return session
 
@@ -146,7 +146,7 @@ class InProcess:
                         fabric.Send(
                             at=self.now,
                             to=action.to,
-                            payload=peer_codec.encode(action.message),
+                            payload=sealed(action.message),
                             over=action.over,
                             housekeeping=action.housekeeping,
                         )

@@ -52,8 +52,8 @@ from qnode.wire.peer import (
     QubitArrived,
     Sequenced,
     TeleportOutcome,
+    unsealed,
 )
-from qnode.wire.peer import peer as peer_codec
 from qnode.wire.routing import Hello, LinkState, PathAnswer, PathQuestion
 from qnode.wire.version import VERSION
 
@@ -318,7 +318,7 @@ class Node:
 
     def _delivered(self, event: Delivered) -> None:
         try:
-            message = peer_codec.decode(event.payload)
+            message = unsealed(event.payload)
         except WireError as error:
             self.core.record("message_dropped", sender=event.sender, reason=str(error))
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from qnode.wire.circuits import CircuitMessage
-from qnode.wire.codec import Codec, Message
+from qnode.wire.codec import Codec, Message, WireError
 from qnode.wire.groups import GroupMessage
 from qnode.wire.quantum import Axis
 from qnode.wire.routing import Hello, RoutingMessage
@@ -82,3 +84,28 @@ class Acknowledged(Message, frozen=True, kw_only=True, tag="acknowledged"):
 PeerMessage = ApplicationMessage | PairNews | Hello | Sequenced | Acknowledged
 
 peer: Codec[PeerMessage] = Codec(PeerMessage)
+
+CHECKSUM_BYTES = 4
+
+
+class ChecksumError(WireError):
+    """What arrived is not what was sent."""
+
+
+def sealed(message: PeerMessage) -> bytes:
+    """The payload that carries ``message``: its frame and, big-endian, the frame's CRC-32 (IEEE 802.3)."""
+    frame = peer.encode(message)
+    return frame + crc32(frame).to_bytes(CHECKSUM_BYTES, "big")
+
+
+def unsealed(payload: bytes | memoryview) -> PeerMessage:
+    """The message that ``payload`` carries.
+
+    Raises:
+        ChecksumError: bits have changed on the way.
+        WireError: the bits are as they were sent, but no message of this protocol.
+    """
+    frame, checksum = memoryview(payload)[:-CHECKSUM_BYTES], bytes(payload[-CHECKSUM_BYTES:])
+    if len(checksum) < CHECKSUM_BYTES or crc32(frame).to_bytes(CHECKSUM_BYTES, "big") != checksum:
+        raise ChecksumError(f"the checksum of {len(payload)} bytes is wrong: they changed on the way")
+    return peer.decode(frame)

@@ -1,3 +1,3 @@
 """The version of every protocol of this package; peers with another one are refused."""
 
-VERSION = 2
+VERSION = 3

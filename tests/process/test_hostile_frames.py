@@ -415,7 +415,7 @@ def test_more_open_calls_than_allowed(world: World, bare_client: Any) -> None:
 
 
 ATTACHING: dict[str, tuple[dict[str, Any], str, str]] = {
-    "an older version": ({"version": 0}, "unsupported", "speaks version 2 of the wire, the application version 0"),
+    "an older version": ({"version": 0}, "unsupported", "speaks version 3 of the wire, the application version 0"),
     "a newer version": ({"version": 3}, "unsupported", "the application version 3"),
     "a negative version": ({"version": -1}, "unsupported", "version -1"),
     "no name": ({"application": ""}, "bad_request", "1 to 64 printable characters"),

@@ -38,8 +38,7 @@ from qnode.wire.circuits import (
     SwapOutcome,
     Teardown,
 )
-from qnode.wire.peer import PairDiscarded, Sequenced
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import PairDiscarded, Sequenced, unsealed
 from qnode.wire.quantum import Discard
 
 MS = 10**9
@@ -50,7 +49,7 @@ def disturbed(plan: Plan, fate: Callable[[str, str, Any], int | None] = lambda *
     made = Disordered(plan)
 
     def disturb(sender: str, recipient: str, payload: bytes) -> tuple[int, ...]:
-        framed = peer_codec.decode(payload)
+        framed = unsealed(payload)
         if not isinstance(framed, Sequenced):
             return (0,)
         delay = fate(sender, recipient, framed.message)
@@ -544,7 +543,7 @@ def test_a_discarded_half_is_told_though_the_first_message_is_lost() -> None:
     lost: list[str] = []
 
     def fate(_: str, __: str, payload: bytes) -> tuple[int, ...]:
-        decoded = peer_codec.decode(payload)
+        decoded = unsealed(payload)
         message = decoded.message if isinstance(decoded, Sequenced) else decoded
         if isinstance(message, PairDiscarded) and not lost:
             lost.append(message.pair_id)

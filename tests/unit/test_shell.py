@@ -29,8 +29,7 @@ from qnode.wire.application import (
     Wait,
 )
 from qnode.wire.fabric import Block, Delivered, Grant, Halt, Hello, Interrupt, Probe, ProbeAnswer
-from qnode.wire.peer import ApplicationMessage
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import ApplicationMessage, sealed, unsealed
 
 A, B = b"a", b"b"
 GONE = object()
@@ -136,7 +135,7 @@ def run(*script: Any, **configuration: Any) -> FakeTransport:
 
 
 def attach(name: str, **fields: Any) -> Attach:
-    return Attach(call=0, version=2, application=name, **fields)
+    return Attach(call=0, version=3, application=name, **fields)
 
 
 def grant(now: int, until: int | None = None, *events: fabric.Event) -> Grant:
@@ -144,9 +143,7 @@ def grant(now: int, until: int | None = None, *events: fabric.Event) -> Grant:
 
 
 def mail(at: int, payload: bytes) -> Delivered:
-    return Delivered(
-        at=at, sender="bob", payload=peer_codec.encode(ApplicationMessage(sender_application="x", payload=payload))
-    )
+    return Delivered(at=at, sender="bob", payload=sealed(ApplicationMessage(sender_application="x", payload=payload)))
 
 
 def calls(transport: FakeTransport, identity: bytes = A) -> list[tuple[int | None, str, int]]:
@@ -156,7 +153,7 @@ def calls(transport: FakeTransport, identity: bytes = A) -> list[tuple[int | Non
 
 def test_it_says_hello_first_and_blocks_when_there_is_nothing_to_do() -> None:
     transport = run(grant(0), HALT)
-    assert transport.fabric == [Hello(version=2, node="alice", process_id=5), Block()]
+    assert transport.fabric == [Hello(version=3, node="alice", process_id=5), Block()]
 
 
 def test_requests_are_served_by_session_and_not_by_arrival() -> None:
@@ -177,7 +174,7 @@ def test_requests_are_served_by_session_and_not_by_arrival() -> None:
         for order in ((A, B), (B, A)):
             transport = run(*script, *(sends[each] for each in order), *ends, HALT, **expected)
             (block,) = transport.blocks
-            seen.add(tuple(peer_codec.decode(send.payload).payload for send in block.sends))  # type: ignore[union-attr]
+            seen.add(tuple(unsealed(send.payload).payload for send in block.sends))  # type: ignore[union-attr]
             assert calls(transport, A) == calls(transport, B) == [(0, "attached", 0), (1, "done", 0), (2, "failed", 0)]
     assert seen == {(b"from one", b"from two")}
 
@@ -300,7 +297,7 @@ def test_refusals_of_the_shell_count_as_answers_seen() -> None:
         (A, attach("one")),
         grant(0),
         (A, b"\xc1"),
-        (A, Attach(call=7, version=2, application="x")),
+        (A, Attach(call=7, version=3, application="x")),
         (A, Wait(seen=3)),
         HALT,
     )

@@ -23,7 +23,7 @@ def test_attach_says_where_the_application_is(driven: Any) -> None:
             Attached(
                 call=0,
                 now_ps=0,
-                version=2,
+                version=3,
                 node="alice",
                 process_id=77,
                 neighbours=("bob", "carol"),
@@ -35,7 +35,7 @@ def test_attach_says_where_the_application_is(driven: Any) -> None:
 
 
 def test_a_session_attaches_once(alice: Any) -> None:
-    alice.handle(Asked(0, application.Attach(call=9, version=2, application="again")))
+    alice.handle(Asked(0, application.Attach(call=9, version=3, application="again")))
     assert alice.failure() == (9, "bad_request")
     assert alice.node.core.sessions[0].application == "app"
 

@@ -16,8 +16,7 @@ from qnode.config import LinkConfiguration, NodeConfiguration
 from qnode.stack.events import Answer, Asked, CancelTimer, Event, Operate, SendTo, SessionEnded, SetTimer, TimerFired
 from qnode.stack.node import Node
 from qnode.wire import application, fabric
-from qnode.wire.peer import ApplicationMessage
-from qnode.wire.peer import peer as peer_codec
+from qnode.wire.peer import ApplicationMessage, sealed
 from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare
 
 LINK = "alice-bob"
@@ -84,7 +83,7 @@ class TwoNodes(RuleBasedStateMachine):
             elif isinstance(action, Operate):
                 self.operations.append((name, action))
             elif isinstance(action, SendTo):
-                self.messages.append((name, action.to, peer_codec.encode(action.message)))
+                self.messages.append((name, action.to, sealed(action.message)))
             elif isinstance(action, SetTimer):
                 assert action.at >= self.now
                 self.timers[(name, action.key)] = action.at
@@ -123,7 +122,7 @@ class TwoNodes(RuleBasedStateMachine):
     def attach(self, name: str) -> None:
         session = self.session[name]
         self.open[(name, session)] = {0}
-        self.handle(name, Asked(session, application.Attach(call=0, version=2, application="app")))
+        self.handle(name, Asked(session, application.Attach(call=0, version=3, application="app")))
 
     # Applications
 

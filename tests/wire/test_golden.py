@@ -5,6 +5,7 @@ To change it on purpose: raise ``qnode.wire.version.VERSION``, run this file as 
 
 from __future__ import annotations
 
+import random
 import struct
 import time
 import typing
@@ -189,7 +190,7 @@ PROTOCOLS: dict[str, Any] = {
 }
 
 EXAMPLES: list[tuple[str, Any]] = [
-    ("requests", application.Attach(call=1, version=2, application="a", process_id=7, holds_time=False)),
+    ("requests", application.Attach(call=1, version=3, application="a", process_id=7, holds_time=False)),
     (
         "requests",
         application.RequestPairs(
@@ -268,7 +269,7 @@ EXAMPLES: list[tuple[str, Any]] = [
         application.Attached(
             call=1,
             now_ps=0,
-            version=2,
+            version=3,
             node="a",
             process_id=8,
             neighbours=("b",),
@@ -320,7 +321,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("peer", peer.Sequenced(stream=1, number=2, their_stream=3, heard=4, message=NETWORK[0])),
     ("peer", peer.Acknowledged(stream=4, their_stream=1, heard=2, gap=True)),
     *(("network", message) for message in NETWORK),
-    ("to_fabric", fabric.Hello(version=2, node="a", process_id=7)),
+    ("to_fabric", fabric.Hello(version=3, node="a", process_id=7)),
     (
         "to_fabric",
         fabric.Block(
@@ -373,7 +374,7 @@ EXAMPLES: list[tuple[str, Any]] = [
 
 GOLDEN: dict[str, str] = {
     "requests.attach": (
-        "86a474797065a6617474616368a463616c6c01a776657273696f6e02ab6170706c69636174696f6ea161aa70726f63657373"
+        "86a474797065a6617474616368a463616c6c01a776657273696f6e03ab6170706c69636174696f6ea161aa70726f63657373"
         "5f696407aa686f6c64735f74696d65c2"
     ),
     "requests.request_pairs": (
@@ -464,7 +465,7 @@ GOLDEN: dict[str, str] = {
     "requests.wait": ("82a474797065a477616974a47365656e04"),
     "requests.detach": ("83a474797065a6646574616368a463616c6c0ea777616974696e67c3"),
     "answers.attached": (
-        "89a474797065a86174746163686564a463616c6c01a66e6f775f707300a776657273696f6e02a46e6f6465a161aa70726f63"
+        "89a474797065a86174746163686564a463616c6c01a66e6f775f707300a776657273696f6e03a46e6f6465a161aa70726f63"
         "6573735f696408aa6e65696768626f75727391a162b3636f6d6d756e69636174696f6e5f736c6f747302ad73746f72616765"
         "5f736c6f747303"
     ),
@@ -658,7 +659,7 @@ GOLDEN: dict[str, str] = {
     "network.prepared_remotely": (
         "84a474797065b170726570617265645f72656d6f74656c79a7706169725f6964a5612d622f30a461786973a158a362697401"
     ),
-    "to_fabric.hello": ("84a474797065a568656c6c6fa776657273696f6e02a46e6f6465a161aa70726f636573735f696407"),
+    "to_fabric.hello": ("84a474797065a568656c6c6fa776657273696f6e03a46e6f6465a161aa70726f636573735f696407"),
     "to_fabric.block": (
         "88a474797065a5626c6f636ba777616b655f617409a573656e64739186a474797065a453656e64a2617405a2746fa162a770"
         "61796c6f6164c4026869a46f766572a3612d62ac686f7573656b656570696e67c3aa6f7065726174696f6e739484a4747970"
@@ -758,7 +759,7 @@ def test_the_examples_cover_every_step_operation_and_event() -> None:
 
 
 def test_the_numbers_that_both_sides_agree_on() -> None:
-    assert VERSION == 2
+    assert VERSION == 3
     assert MAXIMUM_PAYLOAD_BYTES == 16_777_216
     assert MAXIMUM_FRAME_BYTES == 16_781_312
     assert quantum.BELL_STATES == ("PHI_PLUS", "PHI_MINUS", "PSI_PLUS", "PSI_MINUS")
@@ -820,6 +821,30 @@ def test_a_message_of_one_protocol_is_none_of_another(name: str) -> None:
         if f"{other}.{tag}" not in BY_NAME and type(message) not in typing.get_args(PROTOCOLS[other]):
             with pytest.raises(WireError):
                 codec.decode(bytes.fromhex(GOLDEN[name]))
+
+
+def test_a_payload_is_its_frame_and_the_frame_s_checksum() -> None:
+    message = peer.PairDiscarded(pair_id="a-b/0", reason="old")
+    payload = peer.sealed(message)
+    assert payload.hex() == GOLDEN["peer.pair_discarded"] + "d9e4d5ab"
+    assert peer.unsealed(payload) == peer.unsealed(memoryview(payload)) == message
+
+
+def test_one_to_three_flipped_bits_of_a_payload_are_always_found() -> None:
+    """CRC-32 has a Hamming distance of at least 4 up to 11 kB (Koopman 2002)."""
+    payload = peer.sealed(peer.PairDiscarded(pair_id="a-b/0", reason="old"))
+    chance = random.Random(1)
+    flips = [(bit,) for bit in range(8 * len(payload))]
+    flips += [tuple(chance.sample(range(8 * len(payload)), k)) for k in (2, 3) for _ in range(1000)]
+    for bits in flips:
+        damaged = bytearray(payload)
+        for bit in bits:
+            damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(peer.ChecksumError, match="changed on the way"):
+            peer.unsealed(bytes(damaged))
+    for length in range(len(payload)):
+        with pytest.raises(WireError):
+            peer.unsealed(payload[:length])
 
 
 HEADERS = {

@@ -359,7 +359,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "sleeping backwards": ({"type": "sleep", "duration_ps": -1}, "bad_request", "duration_ps is -1"),
     "too many values": ({"type": "report", "values": {f"v{i}": 1.0 for i in range(257)}}, "limit", "257 values"),
-    "attached already": ({"type": "attach", "version": 2, "application": "again"}, "bad_request", "attached already"),
+    "attached already": ({"type": "attach", "version": 3, "application": "again"}, "bad_request", "attached already"),
 }
 
 
@@ -416,7 +416,7 @@ def test_more_open_calls_than_allowed(world: World, bare_client: Any) -> None:
 
 ATTACHING: dict[str, tuple[dict[str, Any], str, str]] = {
     "an older version": ({"version": 0}, "unsupported", "speaks version 3 of the wire, the application version 0"),
-    "a newer version": ({"version": 3}, "unsupported", "the application version 3"),
+    "a newer version": ({"version": 4}, "unsupported", "the application version 4"),
     "a negative version": ({"version": -1}, "unsupported", "version -1"),
     "no name": ({"application": ""}, "bad_request", "1 to 64 printable characters"),
     "too long a name": ({"application": "n" * 65}, "bad_request", "1 to 64 printable characters"),
@@ -434,7 +434,7 @@ ATTACHING: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_an_attachment_that_is_refused(world: World, bare_client: Any, name: str) -> None:
     fields, code, words = ATTACHING[name]
     with bare_client(world.live.endpoint("alice")) as client:
-        answer = client.ask("attach", **{"version": 2, "application": "eve", **fields})
+        answer = client.ask("attach", **{"version": 3, "application": "eve", **fields})
         assert (answer["type"], answer["code"]) == ("failed", code), answer
         assert words in answer["reason"], answer
         assert client.ask("sleep", duration_ps=0)["reason"].startswith("not attached")
@@ -492,12 +492,12 @@ def test_words_behind_a_detach(world: World, bare_client: Any) -> None:
 FABRIC: dict[str, tuple[bytes, tuple[bytes, ...], str]] = {
     "a node that is not in the scenario": (
         b"mallory",
-        (packed({"type": "hello", "version": 2, "node": "mallory", "process_id": 1}),),
+        (packed({"type": "hello", "version": 3, "node": "mallory", "process_id": 1}),),
         "no node 'mallory' is expected",
     ),
     "a name that is taken": (
         b"mallory",
-        (packed({"type": "hello", "version": 2, "node": "alice", "process_id": 1}),),
+        (packed({"type": "hello", "version": 3, "node": "alice", "process_id": 1}),),
         "no node 'alice' is expected under the identity 'mallory'",
     ),
     "another version": (

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from setproctitle import setproctitle
 
+from orchestrator import chaos, checks
 from orchestrator.exit_codes import BAD_INPUT
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.launch.local import LaunchError
@@ -50,8 +51,9 @@ def run(
     """
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
+    scenario = _started(scenario, directory, run_directory)
     outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
-    return _written(scenario, outcome, run_directory), run_directory
+    return _written(scenario, outcome, directory, run_directory), run_directory
 
 
 async def _run(
@@ -124,7 +126,14 @@ async def _progress(testbed: Testbed, console: Console) -> AsyncIterator[None]:
             await asyncio.gather(follower, return_exceptions=True)
 
 
-def _written(scenario: Scenario, outcome: RunOutcome, run_directory: Path) -> dict[str, Any]:
+def _started(scenario: Scenario, directory: Path, run_directory: Path) -> Scenario:
+    """The scenario as it will be, written down: runs that fail can be repeated, too."""
+    scenario = msgspec.structs.replace(chaos.expanded(scenario), directory=str(directory))
+    (run_directory / "scenario.json").write_bytes(msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
+    return scenario
+
+
+def _written(scenario: Scenario, outcome: RunOutcome, directory: Path, run_directory: Path) -> dict[str, Any]:
     """Build the report and write everything a person may look for in the run directory."""
     built = report.build(scenario, outcome, run_directory / "events.jsonl")
     built["run_directory"] = str(run_directory)
@@ -142,8 +151,11 @@ def _written(scenario: Scenario, outcome: RunOutcome, run_directory: Path) -> di
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     (run_directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    (run_directory / "scenario.json").write_bytes(msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
     (run_directory / "report.json").write_text(json.dumps(built, indent=2) + "\n")
+    if scenario.check is not None:
+        built["checks"] = checks.evaluate(checks.Run.of(run_directory), directory=directory)
+        built["ok"] = built["ok"] and all(each["holds"] for each in built["checks"])
+        (run_directory / "report.json").write_text(json.dumps(built, indent=2) + "\n")
     (run_directory / "report.txt").write_text(report_text.as_text(built))
     return built
 
@@ -175,6 +187,7 @@ def up(
     """
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
+    scenario = _started(scenario, directory, run_directory)
     if detached:
         with (run_directory / "logs" / "supervisor.log").open("ab") as log:
             for descriptor in (1, 2):
@@ -192,7 +205,7 @@ async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: C
         except asyncio.CancelledError as interruption:
             finished = await testbed.stop(str(interruption))
         outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
-        _written(scenario, outcome, run_directory)
+        _written(scenario, outcome, directory, run_directory)
         return finished.reason
 
 

@@ -29,6 +29,15 @@ def scenario_of(file: Path, seed: int | None = None, pace: str | None = None) ->
         scenario = msgspec.structs.replace(scenario, seed=seed)
     if pace is not None:
         scenario = msgspec.structs.replace(scenario, time=msgspec.structs.replace(scenario.time, pace=pace_of(pace)))
+    from orchestrator import chaos
+    from orchestrator.checks import hook
+
+    try:
+        scenario = chaos.expanded(scenario)
+        if scenario.check is not None and scenario.check.hook:
+            hook.split(scenario.check.hook, directory_of(file, scenario))
+    except ValueError as error:
+        fail(BAD_INPUT, f"{file}: {error}")
     return scenario
 
 
@@ -42,3 +51,8 @@ def pace_of(text: str) -> Any:
     if not 0.0 < pace < 1e9:
         fail(BAD_INPUT, f"--pace {text}: expected `max` or a number of virtual seconds per wall second above 0")
     return pace
+
+
+def directory_of(file: Path, scenario: Scenario) -> Path:
+    """Where the applications of a scenario file are run."""
+    return file.resolve().parent / scenario.directory

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.failures import guarded
-from orchestrator.cli.options import out_option, pace_option, scenario_argument, scenario_of, seed_option
+from orchestrator.cli.options import directory_of, out_option, pace_option, scenario_argument, scenario_of, seed_option
 from orchestrator.exit_codes import EXPECTATION_FAILED, OK
 
 
@@ -48,7 +48,9 @@ def run(
     console = Console(stderr=True)
 
     def once(out: Path | None, shake_s: float) -> tuple[dict[str, Any], Path]:
-        return supervisor.run(scenario, directory=file.resolve().parent, out=out, console=console, shake_s=shake_s)
+        return supervisor.run(
+            scenario, directory=directory_of(file, scenario), out=out, console=console, shake_s=shake_s
+        )
 
     def tell(failure: dict[str, Any]) -> None:
         if as_json:

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from orchestrator.cli.failures import fail, guarded
-from orchestrator.cli.options import out_option, pace_option, scenario_argument, scenario_of, seed_option
+from orchestrator.cli.options import directory_of, out_option, pace_option, scenario_argument, scenario_of, seed_option
 from orchestrator.exit_codes import BAD_INPUT, TESTBED_FAILED
 from orchestrator.run_directory import TestbedRecord, records
 
@@ -60,7 +60,7 @@ def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, deta
 
     reason = guarded(
         lambda: supervisor.up(
-            scenario, directory=file.resolve().parent, out=out, detached=starter is not None, ready=ready
+            scenario, directory=directory_of(file, scenario), out=out, detached=starter is not None, ready=ready
         ),
         tell=tell,
     )

@@ -384,7 +384,10 @@ class Engine:
             reason = f"step {what.position}: {refusal.reason}{before}"
             done = what.position + isinstance(refusal, MeasurementInconclusive)
             event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=reason, done=done)
-            self.log.write(at, "operation_refused", node=seat.name, operation=what.operation, reason=reason)
+            steps = [_described(step) for step in what.steps[:done]]
+            self.log.write(
+                at, "operation_refused", node=seat.name, operation=what.operation, reason=reason, steps=steps
+            )
             return self._tell(seat, event)
         what.position += 1
         if what.position < len(what.steps):

@@ -100,12 +100,19 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
         "results": results,
         "lateness": msgspec.structs.asdict(finished.lateness),
         "processes": [
-            {"name": each.name, "process_id": each.process_id, "status": each.status} for each in outcome.processes
+            {
+                "name": each.name,
+                "process_id": each.process_id,
+                "status": each.status,
+                "exit_code": each.code,
+                "fault": each.fault,
+            }
+            for each in outcome.processes
         ],
         "applications": {name: each.status for name, each in outcome.applications.items()},
     }
     report["expectations"] = [
-        *_exit_codes(outcome, gone),
+        *(_exit_codes(outcome, gone) if scenario.check is None else ()),
         *(_expectation(each, report) for each in scenario.expectations),
     ]
     report["ok"] = all(each["holds"] for each in report["expectations"])

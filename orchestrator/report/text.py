@@ -9,6 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator import checks
+
 MOST_LINKS_IN_FULL = 4
 """More than that are one table of a line each."""
 
@@ -177,6 +179,9 @@ def rendered(report: dict[str, Any]) -> RenderableType:
             "agrees  " if expectation["holds"] else "DIFFERS ", style="green" if expectation["holds"] else "red"
         )
         parts.append(Text.assemble(mark, f"{expectation['name']}: {expectation['line']}"))
+    for verdict in report.get("checks", ()):
+        word, style = ("holds   ", "green") if verdict["holds"] else ("BROKEN  ", "red")
+        parts += [Text.assemble((word, style), line) for line in checks.lines(verdict)]
     return Group(*parts)
 
 

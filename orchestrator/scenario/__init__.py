@@ -1,6 +1,8 @@
 """Scenarios: their types, how files become them, and everything that can be wrong with one."""
 
 from orchestrator.scenario.faults import Fault, LinkDown, NodeKill
+from orchestrator.scenario.invariants import Check
+from orchestrator.scenario.random_faults import RandomFaults
 from orchestrator.scenario.types import (
     Application,
     ClassicalLink,
@@ -25,6 +27,7 @@ from orchestrator.scenario.types import (
 
 __all__ = [
     "Application",
+    "Check",
     "ClassicalLink",
     "DoubleClick",
     "Efficiency",
@@ -39,6 +42,7 @@ __all__ = [
     "Node",
     "NodeKill",
     "Placement",
+    "RandomFaults",
     "Scenario",
     "SenderReceiver",
     "SingleClick",

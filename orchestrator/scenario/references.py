@@ -32,9 +32,12 @@ class _References:
                 self._dangling(node, path=f"applications[{index}].node")
         self._network()
         self._faults()
+        self._random_faults()
+        self._checked_applications()
         self._unique("applications")
         self._unique("expectations")
         self._unique("faults")
+        self._unique("random_faults")
 
     def _links(self) -> None:
         by_ends: dict[frozenset[str], str] = {}
@@ -89,6 +92,23 @@ class _References:
             what = "a link" if kind.strikes_classical_links else "a quantum link"
             message = f"expected the name of {what}, found {name.value!r}{nearest(str(name.value), links)}"
             self._report(path, name.line, message)
+
+    def _random_faults(self) -> None:
+        known = {*self._nodes, *_members(self._root, "links"), *_members(self._root, "classical_links")}
+        for index, group in enumerate(_items(self._root, "random_faults")):
+            for number, name in enumerate(_items(group, "spare")):
+                if isinstance(name.value, str) and name.value not in known:
+                    message = f"expected the name of a node or a link, found {name.value!r}{nearest(name.value, known)}"
+                    self._report(f"random_faults[{index}].spare[{number}]", name.line, message)
+
+    def _checked_applications(self) -> None:
+        names = [_text(application, "name") for application in _items(self._root, "applications")]
+        known = {str(name.value) for name in names if name is not None}
+        check = _members(self._root, "check")
+        for name, expected in _members(Tree(check), "applications").items():
+            if name not in known:
+                message = f"expected the name of an application, found {name!r}{nearest(name, known)}"
+                self._report(joined("check.applications", name), expected.line, message)
 
     def _ends(self, link: Tree, *, path: str) -> list[str]:
         """The ends that are nodes; a name that is not is reported."""

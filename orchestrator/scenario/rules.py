@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from orchestrator.scenario import faults, types
+from orchestrator.scenario import faults, invariants, random_faults, types
 from orchestrator.scenario.hardware import Memory
 
 Broken = Iterator[tuple[str, str]]
@@ -142,6 +142,22 @@ def _target(fields: Mapping[str, object], kind: str) -> Broken:
         yield "among", "expected select beside it, which says how many of them to strike; found none"
 
 
+def _random_faults(fields: Mapping[str, object]) -> Broken:
+    from_s, until_s, kinds = _number(fields, "from_s"), _number(fields, "until_s"), fields.get("kinds")
+    if from_s is not None and until_s is not None and until_s <= from_s:
+        yield "until_s", f"expected more than from_s ({from_s}), found {until_s}"
+    for kind in kinds if isinstance(kinds, list) else ():
+        if kind not in random_faults.DRAWN:
+            known = ", ".join(random_faults.DRAWN)
+            yield "kinds", f"expected kinds of faults that can be drawn ({known}), found {kind!r}"
+
+
+def _check(fields: Mapping[str, object]) -> Broken:
+    hook = fields.get("hook")
+    if isinstance(hook, str) and hook and not re.fullmatch(r".+\.py:[A-Za-z_]\w*", hook):
+        yield "hook", f"expected a Python file and a function such as 'checks.py:holds', found {hook!r}"
+
+
 def _number(fields: Mapping[str, object], name: str) -> float | None:
     value = fields.get(name)
     return value if isinstance(value, (int, float)) else None
@@ -155,6 +171,8 @@ _RULES = {
     types.Application: _application,
     types.Expectation: _expectation,
     types.Network: _network,
+    random_faults.RandomFaults: _random_faults,
+    invariants.Check: _check,
     faults.Timed: _timed,
     faults.Lasting: _lasting,
     faults.OverAtOnce: _over_at_once,

@@ -8,6 +8,8 @@ import msgspec
 
 from orchestrator.scenario.faults import Fault
 from orchestrator.scenario.hardware import Duration, Hardware, Probability
+from orchestrator.scenario.invariants import Check
+from orchestrator.scenario.random_faults import RandomFaults
 from orchestrator.scenario.section import (
     Fidelity,
     Interval,
@@ -262,5 +264,11 @@ class Scenario(Section, frozen=True, kw_only=True):
     network: Network | None = None
     faults: tuple[Fault, ...] = ()
     """What breaks, and when."""
+    random_faults: tuple[RandomFaults, ...] = ()
+    """What the seed is to break; the run directory's ``scenario.json`` has it among ``faults``."""
     stop: Stop = msgspec.field(default_factory=Stop)
     expectations: tuple[Expectation, ...] = ()
+    check: Check | None = None
+    """What must hold of the run, beside the expectations. Default: the exit codes of the applications alone."""
+    directory: str = ""
+    """Where the applications are run, relative to the scenario file. Default: where that file is."""

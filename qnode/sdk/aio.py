@@ -171,6 +171,7 @@ class AsyncSession:
     receive = _awaitable(calls.receive)
     sleep = _awaitable(calls.sleep)
     report = _awaitable(calls.report)
+    report_key = _awaitable(calls.report_key)
 
     @functools.wraps(calls.open_circuit)
     async def open_circuit(self, *arguments: Any, **named: Any) -> AsyncVirtualCircuit:

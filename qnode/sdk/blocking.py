@@ -105,6 +105,7 @@ class Session:
     receive = _blocking(calls.receive)
     sleep = _blocking(calls.sleep)
     report = _blocking(calls.report)
+    report_key = _blocking(calls.report_key)
 
     @functools.wraps(calls.open_circuit)
     def open_circuit(self, *arguments: Any, **named: Any) -> VirtualCircuit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,6 +15,8 @@ from qnode.wire.quantum import Axis, Discard, Measure, MeasureBell, Move, Prepar
 
 T = TypeVar("T")
 PICOSECONDS = 10**12
+FINGERPRINT_BYTES = 16
+"""Of a key: of its BLAKE2b."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +433,23 @@ def sleep(duration_s: float) -> Call[None]:
 def report(**values: float | tuple[float, float]) -> Call[None]:
     """Named numbers for the run's report, each alone or as (value, standard error)."""
     return Call(application.Report(call=0, values=values), _nothing)
+
+
+def report_key(remote: str, key: bytes | Sequence[int], *, name: str = "") -> Call[None]:
+    """Tell of a key shared with ``remote``: bytes or a sequence of bits. Only a fingerprint of it leaves the program.
+
+    The check ``equal_keys`` holds it against the key that ``remote`` tells of: the first of a ``name`` with the first.
+    """
+    if isinstance(key, bytes):
+        packed, bits = key, 8 * len(key)
+    else:
+        if any(bit not in (0, 1) for bit in key):
+            raise ValueError("a key is bytes or a sequence of bits 0 and 1, found something else in the sequence")
+        bits = len(key)
+        text = "".join(str(int(bit)) for bit in key).ljust(-(-bits // 8) * 8, "0")
+        packed = bytes(int(text[start : start + 8], 2) for start in range(0, len(text), 8))
+    fingerprint = hashlib.blake2b(packed, digest_size=FINGERPRINT_BYTES).digest()
+    return Call(application.ReportKey(call=0, remote=remote, bits=bits, fingerprint=fingerprint, name=name), _nothing)
 
 
 def detach() -> Call[None]:

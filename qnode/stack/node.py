@@ -64,6 +64,9 @@ LAST_INSTANT_PS = 4 * 10**18
 MOST_EARLY_PAIRS = 4096
 """For how many pairs news is kept that overtook the herald."""
 MOST_REPORTED = 256
+LONGEST_KEY_NAME = 256
+MOST_KEY_BITS = 2**40
+FINGERPRINT_BYTES = 16
 
 
 class Node:
@@ -115,6 +118,7 @@ class Node:
             application.ReceiveMessage: self.mailbox.receive,
             application.Sleep: self._sleep,
             application.Report: self._report,
+            application.ReportKey: self._report_key,
             application.Detach: self._detach,
         }
         self._heralded: dict[str, str] = {}
@@ -289,6 +293,31 @@ class Node:
                 raise RequestRefused("bad_request", f"{name} is {value}, expected finite numbers")
         self.core.record(
             "application_reported", application=self.core.sessions[session].application, values=request.values
+        )
+        self.core.done(session, request.call)
+
+    def _report_key(self, session: int, request: application.ReportKey) -> None:
+        configuration = self.configuration
+        if request.remote == configuration.name or request.remote not in configuration.peers:
+            raise RequestRefused(
+                "no_route", f"no other node {request.remote!r} can be reached from {configuration.name}"
+            )
+        if len(request.name) > LONGEST_KEY_NAME:
+            length = len(request.name)
+            raise RequestRefused("limit", f"a name of {length} characters, expected at most {LONGEST_KEY_NAME}")
+        if not 1 <= request.bits <= MOST_KEY_BITS or len(request.fingerprint) != FINGERPRINT_BYTES:
+            raise RequestRefused(
+                "bad_request",
+                f"a key of {request.bits} bits and a fingerprint of {len(request.fingerprint)} bytes, expected 1 to "
+                f"{MOST_KEY_BITS} bits and {FINGERPRINT_BYTES} bytes",
+            )
+        self.core.record(
+            "key_delivered",
+            application=self.core.sessions[session].application,
+            remote=request.remote,
+            name=request.name,
+            bits=request.bits,
+            fingerprint=request.fingerprint.hex(),
         )
         self.core.done(session, request.call)
 

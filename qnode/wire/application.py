@@ -286,6 +286,20 @@ class Report(Message, frozen=True, kw_only=True, tag="report"):
     waiting: bool = True
 
 
+class ReportKey(Message, frozen=True, kw_only=True, tag="report_key"):
+    """Tell of a key that is shared with ``remote``, without telling the key. Answered by ``done``."""
+
+    call: int
+    remote: str
+    bits: int
+    """How long the key is."""
+    fingerprint: bytes
+    """BLAKE2b of 16 bytes over the key, packed from the most significant bit on, with zeros at the end."""
+    name: str = ""
+    """Keys of one name and two nodes belong together, in the order in which each end tells of them."""
+    waiting: bool = True
+
+
 class Wait(Message, frozen=True, kw_only=True, tag="wait"):
     """The application now waits for its open calls, having seen ``seen`` answers. Not answered."""
 
@@ -322,6 +336,7 @@ Request = (
     | ReceiveMessage
     | Sleep
     | Report
+    | ReportKey
     | Wait
     | Detach
 )

@@ -166,6 +166,8 @@ def test_the_limits() -> None:
         "one `sleep`": longest,
         "a `timeout_ps`": longest,
         "values of one `report`": node.MOST_REPORTED,
+        "bits of a key": node.MOST_KEY_BITS,
+        "`name` of a key": node.LONGEST_KEY_NAME,
         "unread messages at a node": messages.MAILBOX_BYTES,
     }
     assert limits.keys() == expected.keys()

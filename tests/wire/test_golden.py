@@ -262,6 +262,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("requests", application.ReceiveMessage(call=11, peer="b", tag="t")),
     ("requests", application.Sleep(call=12, duration_ps=10**12)),
     ("requests", application.Report(call=13, values={"a": 1.5, "b": (0.5, 0.25)})),
+    ("requests", application.ReportKey(call=15, remote="b", bits=9, fingerprint=bytes(range(16)), name="k")),
     ("requests", application.Wait(seen=4)),
     ("requests", application.Detach(call=14)),
     (
@@ -461,6 +462,10 @@ GOLDEN: dict[str, str] = {
     "requests.report": (
         "84a474797065a67265706f7274a463616c6c0da676616c75657382a161cb3ff8000000000000a16292cb3fe0000000000000"
         "cb3fd0000000000000a777616974696e67c3"
+    ),
+    "requests.report_key": (
+        "87a474797065aa7265706f72745f6b6579a463616c6c0fa672656d6f7465a162a46269747309ab66696e6765727072696e74"
+        "c410000102030405060708090a0b0c0d0e0fa46e616d65a16ba777616974696e67c3"
     ),
     "requests.wait": ("82a474797065a477616974a47365656e04"),
     "requests.detach": ("83a474797065a6646574616368a463616c6c0ea777616974696e67c3"),

@@ -107,6 +107,7 @@ class Circuits:
             rate_bpps=request.rate_bpps,
             priority=request.priority,
             pair_kind=request.kind,
+            timeout_ps=request.timeout_ps or OPEN_TIMEOUT_PS,
         )
         self.core.set_timer(request.timeout_ps or OPEN_TIMEOUT_PS, ("circuit_open", circuit, 0))
         self._route(endpoint)

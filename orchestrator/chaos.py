@@ -1,0 +1,76 @@
+"""Random fault schedules, drawn from the seed before a run: a pure function from scenario to scenario."""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrator.fabric.streams import Stream, Streams
+from orchestrator.scenario import Fault, Scenario
+from orchestrator.scenario.faults import KINDS, OnLink, named
+from orchestrator.scenario.random_faults import DRAWN, RandomFaults
+
+DECIMALS = 6
+"""Instants and durations are drawn in steps of a microsecond, so that they are short to write."""
+
+
+def expanded(scenario: Scenario) -> Scenario:
+    """The scenario with its random faults drawn: all of ``faults`` is concrete and named, ``random_faults`` is empty.
+
+    Each fault has a random stream of its own, so a larger ``count`` adds faults and leaves the others as they were.
+
+    Raises:
+        ValueError: there is nothing that a group could strike.
+    """
+    if not scenario.random_faults:
+        return scenario
+    streams = Streams(scenario.seed)
+    faults = named(scenario.faults)
+    taken = {fault.name for fault in faults}
+    for group in scenario.random_faults:
+        targets = _targets(scenario, group)
+        for number in range(group.count):
+            drawn = _drawn(group, targets, streams.of("random_faults", f"{group.name}/{number}"))
+            (fault,) = named((msgspec.structs.replace(drawn, name=f"{group.name}-{number}"),), taken=tuple(taken))
+            taken.add(fault.name)
+            faults.append(fault)
+    return msgspec.structs.replace(scenario, faults=tuple(faults), random_faults=())
+
+
+def _targets(scenario: Scenario, group: RandomFaults) -> list[tuple[str, list[str]]]:
+    """The kinds to draw from, each with what it can strike; those that can strike nothing are left out."""
+    found = []
+    for kind in group.kinds or DRAWN:
+        fault = KINDS[kind]
+        names = list(scenario.nodes)
+        if issubclass(fault, OnLink):
+            names = [*scenario.links, *(scenario.classical_links if fault.strikes_classical_links else ())]
+        names = [name for name in names if name not in group.spare]
+        if names:
+            found.append((kind, names))
+    if not found:
+        raise ValueError(f"random_faults {group.name}: expected something to strike, found none that is not spared")
+    return found
+
+
+def _drawn(group: RandomFaults, targets: list[tuple[str, list[str]]], stream: Stream) -> Fault:
+    kind, names = targets[_index(stream, len(targets))]
+    row = DRAWN[kind]
+    fields: dict[str, object] = {
+        "kind": kind,
+        "at_s": _rounded(group.from_s + stream.uniform() * (group.until_s - group.from_s)),
+        "link" if issubclass(KINDS[kind], OnLink) else "node": names[_index(stream, len(names))],
+    }
+    if row.lasts:
+        fields["for_s"] = max(10.0**-DECIMALS, _rounded(stream.uniform() * group.longest_s))
+    for name, (low, high) in row.ranges.items():
+        fields[name] = float(f"{low + stream.uniform() * (high - low):.4g}")
+    fault: Fault = msgspec.convert(fields, Fault)
+    return fault
+
+
+def _index(stream: Stream, count: int) -> int:
+    return int(stream.uniform() * count)
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, DECIMALS)

@@ -61,11 +61,45 @@ class Lateness(Message, frozen=True, kw_only=True):
     """Grants by the upper edge of their bin."""
 
 
-class NodeKilled(Message, frozen=True, kw_only=True, tag="node_killed"):
-    """A fault has killed a node in virtual time: end its process, and its applications' processes."""
+class EndNode(Message, frozen=True, kw_only=True, tag="end_node"):
+    """A fault has ended a node in virtual time: end its process, and its applications' processes."""
 
     node: str
     fault: str
+    orderly: bool = False
+    """Whether they end by themselves, having been told why."""
+
+
+class StartNode(Message, frozen=True, kw_only=True, tag="start_node"):
+    """A node that a fault had ended comes back: start its process, and these applications of the scenario on it."""
+
+    node: str
+    incarnation: int
+    applications: tuple[str, ...] = ()
+
+
+class PauseNode(Message, frozen=True, kw_only=True, tag="pause_node"):
+    """Stop a node's process (SIGSTOP)."""
+
+    node: str
+
+
+class ResumeNode(Message, frozen=True, kw_only=True, tag="resume_node"):
+    """Let a stopped node's process go on (SIGCONT)."""
+
+    node: str
+
+
+class HinderFabric(Message, frozen=True, kw_only=True, tag="hinder_fabric"):
+    """What befalls the fabric's own process; it does that itself."""
+
+    wait_s: float = 0.0
+    """Wall seconds, now."""
+    wait_per_window_s: float | None = None
+    """Wall seconds, before each window from now on."""
+
+
+Order = EndNode | StartNode | PauseNode | ResumeNode | HinderFabric
 
 
 class CircuitTruth(Message, frozen=True, kw_only=True):
@@ -111,7 +145,7 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     housekeeping_messages: int = 0
 
 
-FromFabric = Ready | Status | NodeKilled | Finished
+FromFabric = Ready | Status | EndNode | StartNode | PauseNode | ResumeNode | Finished
 
 to_fabric: Codec[ToFabric] = Codec(ToFabric)
 from_fabric: Codec[FromFabric] = Codec(FromFabric)

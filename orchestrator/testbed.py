@@ -25,6 +25,7 @@ from orchestrator.launch import protocol
 from orchestrator.launch.local import LocalAgent
 from orchestrator.run_directory import SocketDirectory, TestbedRecord
 from orchestrator.scenario import Application, Scenario
+from qnode.config import NodeConfiguration
 
 T = TypeVar("T")
 
@@ -104,6 +105,10 @@ class Testbed:
     _agent: LocalAgent = field(init=False)
     _context: zmq.asyncio.Context = field(init=False)
     _control: zmq.asyncio.Socket = field(init=False)
+    _nodes: dict[str, NodeConfiguration] = field(default_factory=dict)
+    _peer_group: dict[str, int] = field(default_factory=dict)
+    _paused: set[str] = field(default_factory=set)
+    """Nodes whose processes faults have stopped."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ready: asyncio.Future[None] = field(init=False)
     _finished: asyncio.Future[control.Finished] = field(init=False)
@@ -171,14 +176,16 @@ class Testbed:
         nodes = node_configurations(
             self.scenario, self._sockets, applications=not self.serves_until_stopped, shake_s=self.shake_s
         )
-        group_of = {}
         for number, names in enumerate(peer_groups(self.scenario)):
-            group_of.update(dict.fromkeys(names, number))
+            self._peer_group.update(dict.fromkeys(names, number))
             for start in range(0, len(names), NAMES_PER_PACKET):
                 await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))
+        self._nodes = {node.name: node for node in nodes}
         for node in nodes:
             log = str(self._log(f"node {node.name}"))
-            await self._agent.send(protocol.StartNode(configuration=node, peer_group=group_of[node.name], log=log))
+            await self._agent.send(
+                protocol.StartNode(configuration=node, peer_group=self._peer_group[node.name], log=log)
+            )
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
         await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
         self.write_record()
@@ -364,24 +371,54 @@ class Testbed:
                 if not self._ready.done():
                     self._ready.set_result(None)
             elif isinstance(message, control.Finished):
+                for node in self._paused:
+                    await self.signal(f"node {node}", signal.SIGCONT)
                 if not self._finished.done():
                     self._finished.set_result(message)
                 if message.error:
                     self._fail(message.error)
-            elif isinstance(message, control.NodeKilled):
-                await self._kill(message)
-            else:
+            elif isinstance(message, control.Status):
                 self.status = message
+            elif isinstance(message, control.EndNode):
+                await self._end_node(message)
+            elif isinstance(message, control.StartNode):
+                await self._start_again(message)
+            else:
+                stops = isinstance(message, control.PauseNode)
+                (self._paused.add if stops else self._paused.discard)(message.node)
+                await self.signal(f"node {message.node}", signal.SIGSTOP if stops else signal.SIGCONT)
 
-    async def _kill(self, killed: control.NodeKilled) -> None:
-        """End a node that a fault has killed in virtual time, and its applications; their ends are no failures."""
-        names = [f"node {killed.node}"]
-        names += [f"application {each.name}" for each in self.scenario.applications if each.node == killed.node]
+    async def _end_node(self, order: control.EndNode) -> None:
+        """End a node that a fault has ended in virtual time, and its applications; their ends are no failures."""
+        names = [f"node {order.node}"]
+        names += [f"application {each.name}" for each in self.scenario.applications if each.node == order.node]
         for name in names:
             process = self.processes.get(name)
             if process is not None and process.code is None:
-                process.fault = killed.fault
-                await self.signal(name, signal.SIGKILL)
+                process.fault = order.fault
+                if not order.orderly:
+                    await self.signal(name, signal.SIGKILL)
+
+    async def _start_again(self, order: control.StartNode) -> None:
+        """Start a node that a fault had ended, once its last process is gone, and applications with it."""
+        applications = [each for each in self.scenario.applications if each.name in order.applications]
+        names = [f"node {order.node}", *(f"application {each.name}" for each in applications)]
+        try:
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                while any(name in self.processes and self.processes[name].code is None for name in names):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            self._fail(f"{order.node} is to start again, but its last process has not ended in {STOP_DEADLINE_S:g} s")
+            return
+        configuration = msgspec.structs.replace(
+            self._nodes[order.node], incarnation=order.incarnation, expected_applications=order.applications
+        )
+        log = str(self._log(f"node {order.node}"))
+        start = protocol.StartNode(configuration=configuration, peer_group=self._peer_group[order.node], log=log)
+        await self._agent.send(start)
+        for application in applications:
+            await self.start_application(application)
 
     async def _watch_fabric(self) -> None:
         """Once it is up, the fabric must answer now and then."""

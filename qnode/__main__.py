@@ -23,7 +23,7 @@ def serve(configuration: NodeConfiguration) -> None:
     setproctitle(f"qloom: node {configuration.name}")
     gc.set_threshold(*COLLECT_SELDOM)
     transport = Transport(
-        name=configuration.name,
+        name=configuration.label,
         fabric_endpoint=configuration.fabric_endpoint,
         application_endpoint=configuration.application_endpoint,
     )

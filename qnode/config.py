@@ -92,6 +92,8 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     process_id: int = 0
     """Filled in by the process itself."""
+    incarnation: int = 0
+    """How often the node has been started again."""
     role: NodeRole = "end"
     communication_slots: int
     storage_slots: int
@@ -112,3 +114,13 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     application_endpoint: str = ""
     shake_s: float = 0.0
     """Longest random wall-clock pause before each frame, to show that scheduling changes nothing."""
+
+    @property
+    def label(self) -> str:
+        """Name and incarnation: what this process calls itself and its qubits and circuits, never used before."""
+        return labelled(self.name, self.incarnation)
+
+
+def labelled(name: str, incarnation: int) -> str:
+    """The label of a node's ``incarnation``-th start after the first, such as ``alice+1``."""
+    return f"{name}+{incarnation}" if incarnation else name

@@ -141,6 +141,8 @@ class Shell:
         while not self._halted:
             self._settle()
             upcoming = self._next_timer()
+            if upcoming is not None:
+                upcoming = max(upcoming, self._now)  # one whose time went by while the node was stopped, or slow
             if event is not None and (upcoming is None or event.at <= upcoming):
                 self._advance(event.at)
                 self._do(event)

@@ -26,9 +26,9 @@ from qnode.wire.peer import PeerMessage, sealed
 from qnode.wire.quantum import Prepare
 
 T = TypeVar("T")
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 """Longest that a test waits for one answer."""
-UP_DEADLINE_S = 60.0
+UP_DEADLINE_S = 120.0
 
 
 def _ideal(

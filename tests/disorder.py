@@ -15,8 +15,10 @@ import msgspec
 import numpy as np
 from in_process import InProcess, Program, Seat
 
+from orchestrator import control
 from orchestrator.fabric.predictions import bell_state
-from orchestrator.scenario import DoubleClick, Link, LinkDown, Network, Node, NodeKill, Scenario, Source
+from orchestrator.scenario import DoubleClick, Fault, Link, LinkDown, Network, Node, NodeKill, Scenario, Source
+from orchestrator.scenario.faults import ClockDrift, ClockOffset, NodePause, NodeRestart, NodeSlow
 from orchestrator.scenario.hardware import Hardware, Memory
 from qnode.stack.node import Node as StackNode
 from qnode.wire.application import (
@@ -89,7 +91,7 @@ class Plan:
     """What nodes believe of their links, whose pairs are perfect in truth: so they distil, and it can be checked."""
     circuits: tuple[CircuitPlan, ...] = ()
     faults: tuple[tuple[str, float, float], ...] = ()
-    """``link`` or ``node`` and its number as ``link:3``; when, and for how long (s)."""
+    """``link`` or what befalls a node and its number, as ``link:3``; when, and for how long (s)."""
     loss: float = 0.0
     repeats: float = 0.0
     delays: float = 0.0
@@ -120,14 +122,26 @@ class Plan:
             move_duration_s=self.duration_s,
         )
         heralding = DoubleClick(coupling_efficiency=0.15) if self.click else Source(success_probability=0.01)
-        faults = []
+        faults: list[Fault] = []
         for what, at_s, for_s in self.faults:
             kind, _, number = what.partition(":")
             if kind == "link":
                 link = f"l{int(number) % len(self.ends())}"
                 faults.append(LinkDown(at_s=at_s, for_s=for_s or None, link=link, name=f"f{len(faults)}"))
-            elif all(not isinstance(each, NodeKill) for each in faults):
-                faults.append(NodeKill(at_s=at_s, node=f"n{int(number) % self.nodes}", name=f"f{len(faults)}"))
+                continue
+            node, name = f"n{int(number) % self.nodes}", f"f{len(faults)}"
+            if kind == "node" and all(not isinstance(each, NodeKill) for each in faults):
+                faults.append(NodeKill(at_s=at_s, node=node, name=name))
+            elif kind == "restart":
+                faults.append(NodeRestart(at_s=at_s, for_s=for_s or 1e-3, node=node, name=name))
+            elif kind == "pause":
+                faults.append(NodePause(at_s=at_s, for_s=for_s or 1e-3, node=node, name=name))
+            elif kind == "slow":
+                faults.append(NodeSlow(at_s=at_s, for_s=for_s or None, node=node, name=name, late_s=0.01))
+            elif kind == "drift":
+                faults.append(ClockDrift(at_s=at_s, for_s=for_s or None, node=node, name=name, drift_ppm=-100_000))
+            elif kind == "offset":
+                faults.append(ClockOffset(at_s=at_s, for_s=for_s or None, node=node, name=name, offset_s=0.25))
         return Scenario(
             version=1,
             name="disorder",
@@ -158,6 +172,8 @@ class Disordered(InProcess):
         self.random = random.Random(plan.seed)
         self.delivered: dict[str, Delivered] = defaultdict(Delivered)
         self.dead: set[str] = set()
+        self.ended: set[str] = set()
+        """Those that were dead once; the programs that were on them are."""
         self.calm = False
         super().__init__(plan.scenario(), tamper=self._disturb)
         self._seen = 0
@@ -180,16 +196,18 @@ class Disordered(InProcess):
 
     def step(self) -> None:
         super().step()
-        while self.engine.casualties:
-            node, _ = self.engine.casualties.pop()
-            self.dead.add(node)
-            self.seats[node].waits_for.clear()
-            for each in [each for each in self._pending if each[0] == node]:
-                self._pending.remove(each)
         for record in self.records[self._seen :]:
             if record["kind"] == "circuit_pair_delivered":
                 self._look(record)
         self._seen = len(self.records)
+
+    def obey(self, order: control.Order) -> None:
+        super().obey(order)
+        if isinstance(order, control.EndNode):
+            self.dead.add(order.node)
+            self.ended.add(order.node)
+        elif isinstance(order, control.StartNode):
+            self.dead.discard(order.node)
 
     def _look(self, record: dict[str, Any]) -> None:
         """The tail is told before the head, which keeps its half until then: so both halves are there to be seen."""
@@ -363,9 +381,9 @@ def carry_out(plan: Plan) -> Disordered:
 
 
 def _check_circuit(plan: Plan, circuit: CircuitPlan, heads: Outcome, tails: Outcome, testbed: Disordered) -> None:
-    dead = {f"n{circuit.head}", f"n{circuit.tail}"} & testbed.dead
+    dead = {f"n{circuit.head}", f"n{circuit.tail}"} & testbed.ended
     for outcome, end in ((heads, circuit.head), (tails, circuit.tail)):
-        assert outcome.ended or f"n{end}" in testbed.dead
+        assert outcome.ended or f"n{end}" in testbed.ended
         assert all(each.code in EXPECTED_FAILURES for each in outcome.failed), outcome.failed
     for number in heads.bits.keys() & tails.bits.keys():
         mine, theirs = heads.bits[number], tails.bits[number]

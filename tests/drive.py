@@ -66,7 +66,7 @@ class Drive:
         if not isinstance(what, fabric.Send | fabric.Note):
             what = fabric.Operation(operation=self._operations, at=at, action=what)
         self.plans[node].append((at, what))
-        self.engine._wake(self.engine.seats[node], min(at for at, _ in self.plans[node]))
+        self.engine.wake(self.engine.seats[node], min(at for at, _ in self.plans[node]))
         return self._operations
 
     def run(self, until: Callable[[], bool] = lambda: False, *, end: int = 10**18) -> None:

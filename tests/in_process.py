@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator import control
 from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.engine import Engine
@@ -113,8 +114,22 @@ class InProcess:
 
     def step(self) -> None:
         """One window."""
-        for name, grant in self.engine.round().items():
+        grants = self.engine.round()
+        for order in self.engine.orders:
+            self.obey(order)
+        self.engine.orders.clear()
+        for name, grant in grants.items():
             self._window(name, grant)
+
+    def obey(self, order: control.Order) -> None:
+        """Do to a node, and to the programs on it, what a fault wants."""
+        if isinstance(order, control.EndNode):
+            self.seats[order.node].waits_for.clear()
+            self._pending = deque(each for each in self._pending if each[0] != order.node)
+        elif isinstance(order, control.StartNode):
+            old = self.configuration(order.node)
+            again = msgspec.structs.replace(old, incarnation=order.incarnation, expected_applications=())
+            self.seats[order.node] = Seat(Node(again))
 
     def waits(self) -> dict[str, tuple[str, ...]]:
         """What the programs wait for."""
@@ -179,6 +194,8 @@ class InProcess:
         events = deque(grant.events)
         while True:
             upcoming = next_timer()
+            if upcoming is not None:
+                upcoming = max(upcoming, self.now)  # one that a fault kept back
             if events and (upcoming is None or events[0].at <= upcoming):
                 event = events.popleft()
                 self.now = event.at

@@ -6,6 +6,9 @@ in that window. When all of them have blocked again, their messages and operatio
 
 from __future__ import annotations
 
+import msgspec
+
+from orchestrator import control
 from orchestrator.fabric import noise
 from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
@@ -29,6 +32,7 @@ from orchestrator.fabric.streams import Streams
 from orchestrator.fabric.truth import DELIVERED, Truth
 from orchestrator.scenario import Scenario
 from orchestrator.topology import Topology, channel_latency_ps
+from qnode.config import labelled
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
 
@@ -56,8 +60,8 @@ class Engine:
         self.faults = Faults(self)
         self.outside: list[str] = []
         """What came from outside virtual time; a run with any is not deterministic."""
-        self.casualties: list[tuple[str, str]] = []
-        """Nodes that faults have killed and whose processes live: node and fault, for the server to take."""
+        self.orders: list[control.Order] = []
+        """What faults want done to processes before the next grant, for the server to take."""
         self.housekeeping_messages = 0
         """Which stand in no line of the event log."""
         idle_after_s = scenario.network.idle_after_s if scenario.network is not None else 0.0
@@ -122,7 +126,7 @@ class Engine:
         self.faults.begin()
         for seat in self.seats.values():
             seat.started = True
-            self._wake(seat, 0)
+            self.wake(seat, 0)
 
     def next_time(self) -> int | None:
         """When something happens next (ps)."""
@@ -155,7 +159,9 @@ class Engine:
         for seat in touched.values():
             if seat.work_at is None:
                 continue
-            grants[seat.name] = fabric.Grant(now=seat.work_at, until=until, events=tuple(seat.events))
+            grant = fabric.Grant(now=seat.work_at, until=until, events=tuple(seat.events))
+            grants[seat.name] = grant if seat.clock is None else seat.clock.grant(grant)
+            seat.granted_at = seat.work_at
             seat.events, seat.work_at, seat.wake_at, seat.holds = [], None, None, True
         self._holders = len(grants)
         if not grants:
@@ -171,6 +177,8 @@ class Engine:
         seat = self.seats[name]
         if not seat.holds:
             raise ValueError(f"node {name} blocks, but it holds no grant")
+        if seat.clock is not None:
+            block = seat.clock.block(block, not_before=seat.granted_at)
         times = [send.at for send in block.sends]
         times += [operation.at for operation in block.operations]
         times += [note.at for note in block.notes]
@@ -197,7 +205,7 @@ class Engine:
             at = max(now, self._window_end, self.agenda.now_ps)
             self._last_event_ps = max(self._last_event_ps, at)
             if seat.wake_at is None or at < seat.wake_at:
-                self._wake(seat, at)
+                self.wake(seat, at)
 
     def give_up(self, name: str) -> None:
         """The node is gone; the network goes on without it."""
@@ -228,10 +236,11 @@ class Engine:
             for send in block.sends:
                 self._send(seat, send)
             if block.wake_at is not None:
-                self._wake(seat, block.wake_at)
+                self.wake(seat, block.wake_at)
         self.log.close_window()
 
-    def _wake(self, seat: NodeSeat, at: int) -> None:
+    def wake(self, seat: NodeSeat, at: int) -> None:
+        """Let a node have a grant at ``at`` (ps), and no later wish of its own."""
         seat.wake_at = at
         if at not in seat.queued_wakes:
             seat.queued_wakes.add(at)
@@ -329,19 +338,23 @@ class Engine:
         """A series of attempts has begun: both heralds have their moments."""
         if series is not None:
             for end in (0, 1):
-                number = self.seats[generation.link.ends[end]].number
-                herald = HeraldArrival(generation, series, end)
-                self.agenda.add(series.heralded_at[end], EventClass.HERALD, number, herald)
+                seat = self.seats[generation.link.ends[end]]
+                herald = HeraldArrival(generation, series, end, seat)
+                self.agenda.add(series.heralded_at[end], EventClass.HERALD, seat.number, herald)
 
     def _carry_out(self, what: What, at: int) -> tuple[NodeSeat, ...]:
         """Do what happens at ``at``; returns the nodes that notice."""
         if isinstance(what, Delivery):
-            return self._tell(what.seat, what.event)
+            return self._tell(what.seat, what.event, housekeeping=what.housekeeping, late=what.late)
         if isinstance(what, CircuitStep):
             return self._step(what, at)
         if isinstance(what, Wake):
             what.seat.queued_wakes.discard(at)
-            if what.seat.wake_at != at:
+            if what.seat.wake_at != at or what.seat.gone or what.seat.pauses:
+                return ()
+            if what.seat.late_ps and not what.late:
+                what.seat.wake_at = at + what.seat.late_ps
+                self.agenda.add(what.seat.wake_at, EventClass.WAKE, what.seat.number, Wake(what.seat, late=True))
                 return ()
             if what.seat.work_at is None:
                 what.seat.work_at = at
@@ -364,8 +377,39 @@ class Engine:
                 self.laboratory.vacate(seat.name, "communication", at)
             del self._operations[key]
 
-    def _tell(self, seat: NodeSeat, event: fabric.Event) -> tuple[NodeSeat, ...]:
+    def label(self, node: str) -> bytes:
+        """The identity of the node's process, which is another one after each start."""
+        return labelled(node, self.seats[node].incarnation).encode()
+
+    def sit_down_again(self, node: str) -> NodeSeat:
+        """A fresh seat for a node whose process is started again; what is under way to the old one finds nobody."""
+        old = self.seats[node]
+        seat = NodeSeat(node, old.number, incarnation=old.incarnation + 1, started=True)
+        seat.clock, seat.pauses, seat.late_ps = old.clock, old.pauses, old.late_ps
+        self.seats[node] = seat
+        return seat
+
+    def resume(self, seat: NodeSeat, at: int) -> None:
+        """A node notices now what happened to it while it was stopped."""
+        for event, housekeeping in seat.deferred:
+            delivery = Delivery(seat, msgspec.structs.replace(event, at=at), housekeeping)
+            self.agenda.add(at, EventClass.MESSAGE, seat.number, delivery)
+        seat.deferred = []
+        if seat.wake_at is not None:
+            self.wake(seat, max(at, seat.wake_at))
+
+    def _tell(
+        self, seat: NodeSeat, event: fabric.Event, *, housekeeping: bool = False, late: bool = False
+    ) -> tuple[NodeSeat, ...]:
         if seat.gone:
+            return ()
+        if seat.pauses:
+            seat.deferred.append((event, housekeeping))
+            return ()
+        if seat.late_ps and not late:
+            at = event.at + seat.late_ps
+            delivery = Delivery(seat, msgspec.structs.replace(event, at=at), housekeeping, late=True)
+            self.agenda.add(at, EventClass.MESSAGE, seat.number, delivery)
             return ()
         if seat.work_at is None:
             seat.work_at = event.at
@@ -426,7 +470,9 @@ class Engine:
                 heralded_ps=series.heralded_at,
             )
             self.started(generation, generation.succeeded(series))
-        seat = self.seats[generation.link.ends[end]]
+        seat = what.seat
+        if seat.gone:
+            return ()
         ask = series.asks[end]
         self._operations.pop((seat.number, ask.operation), None)
         return self._tell(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator.fabric.faults.clocks import LocalClock
 from orchestrator.fabric.faults.schedule import Heal, Strike
 from orchestrator.fabric.generation import LinkGeneration, Series
 from qnode.wire import fabric
@@ -19,6 +20,7 @@ class NodeSeat:
     holds: bool = False
     started: bool = False
     gone: bool = False
+    incarnation: int = 0
     wake_at: int | None = None
     queued_wakes: set[int] = field(default_factory=set)
     applications: int = 0
@@ -29,6 +31,16 @@ class NodeSeat:
     events: list[fabric.Event] = field(default_factory=list)
     work_at: int | None = None
     """The first instant of this window at which the node has something to do."""
+    granted_at: int = 0
+    """Where its last grant begins."""
+    clock: LocalClock | None = None
+    """Its own, where that is wrong."""
+    pauses: int = 0
+    """How many faults keep it from noticing anything."""
+    deferred: list[tuple[fabric.Event, bool]] = field(default_factory=list)
+    """What happened to it meanwhile, and whether that is housekeeping."""
+    late_ps: int = 0
+    """How much later than it happens it notices anything."""
 
 
 @dataclass(slots=True)
@@ -36,6 +48,8 @@ class Wake:
     """A node asked to be woken now."""
 
     seat: NodeSeat
+    late: bool = False
+    """Whether a slow node's delay is over."""
 
 
 @dataclass(slots=True)
@@ -76,6 +90,7 @@ class HeraldArrival:
     generation: LinkGeneration
     series: Series
     end: int
+    seat: NodeSeat
 
 
 @dataclass(slots=True)
@@ -85,6 +100,7 @@ class Delivery:
     seat: NodeSeat
     event: fabric.Event
     housekeeping: bool = False
+    late: bool = False
 
 
 What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery | Strike | Heal

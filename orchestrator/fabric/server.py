@@ -32,6 +32,10 @@ MOMENT_MS = 10
 """While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
 
 
+RESTART_DEADLINE_S = 30.0
+"""How long a node that is started again has to say hello."""
+
+
 class RunFailed(Exception):
     """The run cannot go on."""
 
@@ -61,6 +65,9 @@ class Server:
         self._stop_reason: str | None = None
         self._granted_at_s = 0.0
         self._served_at_s = 0.0
+        self._ended: set[bytes] = set()
+        """Identities of processes that faults have ended."""
+        self._wait_per_window_s = 0.0
         self._probed: dict[str, tuple[str, ...]] | None = None
         self._end_ps = 0
 
@@ -129,15 +136,44 @@ class Server:
                 f"strict: the work of virtual time {due / PICOSECONDS:.9g} s came {late_s:.4g} s late, at most "
                 f"{time_rules.strict_tolerance_s:g} s is allowed; lower the pace or raise time.strict_tolerance_s"
             )
-        send, encode = self._nodes.send_multipart, fabric.to_node.encode
-        for name, grant in self._engine.round().items():
-            send((name.encode(), encode(grant)))
-        while self._engine.casualties:
-            node, fault = self._engine.casualties.pop()
-            self._control.send(control.from_fabric.encode(control.NodeKilled(node=node, fault=fault)))
+        if self._wait_per_window_s:
+            self._poller.poll(0)
+            time.sleep(self._wait_per_window_s)  # the fault itself
+        grants = self._engine.round()
+        if self._engine.orders:
+            self._carry_out_orders()
+        send, encode, label = self._nodes.send_multipart, fabric.to_node.encode, self._engine.label
+        for name, grant in grants.items():
+            send((label(name), encode(grant)))
         self._granted_at_s = time.monotonic()
         if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
             self._serve(0.0)
+
+    def _carry_out_orders(self) -> None:
+        """Have done to processes what faults want, before anything else happens."""
+        orders, self._engine.orders = self._engine.orders, []
+        for order in orders:
+            if isinstance(order, control.HinderFabric):
+                if order.wait_per_window_s is not None:
+                    self._wait_per_window_s = order.wait_per_window_s
+                time.sleep(order.wait_s)  # the fault itself
+                continue
+            if isinstance(order, control.EndNode):
+                if order.orderly:
+                    halt = fabric.Halt(reason=f"the node was stopped by the fault {order.fault!r}")
+                    self._tell(order.node, halt)
+                self._up.pop(order.node, None)
+                self._ended.add(self._engine.label(order.node))
+            self._control.send(control.from_fabric.encode(order))
+        deadline = time.monotonic() + RESTART_DEADLINE_S
+        starting = [order.node for order in orders if isinstance(order, control.StartNode)]
+        while missing := [node for node in starting if node not in self._up]:
+            if self._stop_reason is not None:
+                return
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
+                raise RunFailed(f"waited {RESTART_DEADLINE_S:g} s for {', '.join(missing)} to be started again")
+            self._serve(remaining_s)
 
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
@@ -240,7 +276,7 @@ class Server:
         except zmq.Again:
             return False
         identity = frames[0]
-        name = identity.decode(errors="replace")
+        name = identity.decode(errors="replace").partition("+")[0]
         try:
             if len(frames) != 2:
                 raise WireError(f"a message of {len(frames) - 1} frames, expected one")
@@ -254,10 +290,10 @@ class Server:
     def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric) -> None:
         if isinstance(message, fabric.Hello):
             self._hello(identity, name, message)
+        elif name in self._engine.seats and self._is_past(identity, name):
+            return  # its last words, after the instant of its end
         elif name not in self._up:
             self._complain(identity, f"frame from {name!r} refused: it has not said hello")
-        elif self._engine.seats[name].gone:
-            return  # its last words, after the instant of its end
         elif isinstance(message, fabric.Block):
             try:
                 self._engine.block(name, message)
@@ -268,26 +304,30 @@ class Server:
         elif self._probed is not None:
             self._probed[name] = message.waits
 
+    def _is_past(self, identity: bytes, name: str) -> bool:
+        """Whether this is a process of the node that is not one of the testbed any more."""
+        return identity in self._ended or (self._engine.seats[name].gone and name in self._up)
+
     def _hello(self, identity: bytes, name: str, hello: fabric.Hello) -> None:
         if hello.version != VERSION:
             self._complain(identity, f"{name!r} speaks version {hello.version} of the wire, this fabric {VERSION}")
-        elif hello.node != name or name not in self._engine.seats:
+        elif hello.node != name or name not in self._engine.seats or identity != self._engine.label(name):
             self._complain(identity, f"no node {hello.node!r} is expected under the identity {name!r}")
         elif name in self._up:
             self._complain(identity, f"node {name!r} has already said hello")
         else:
             self._up[name] = hello.process_id
-            if len(self._up) == len(self._engine.seats):
+            if len(self._up) == len(self._engine.seats) and not self._started:
                 self._control.send(control.from_fabric.encode(control.Ready()))
 
     def _complain(self, identity: bytes, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
         print(reason, file=sys.stderr, flush=True)
-        if identity.decode(errors="replace") not in self._up:
+        if identity.decode(errors="replace").partition("+")[0] not in self._up:
             self._nodes.send_multipart((identity, fabric.to_node.encode(fabric.Halt(reason=reason))))
 
     def _tell(self, node: str, message: fabric.ToNode) -> None:
-        self._nodes.send_multipart((node.encode(), fabric.to_node.encode(message)))
+        self._nodes.send_multipart((self._engine.label(node), fabric.to_node.encode(message)))
 
     def _from_supervisor(self) -> None:
         try:

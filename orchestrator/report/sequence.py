@@ -229,7 +229,7 @@ def _other_halves(herald: Line, touched: set[str], node: str) -> Iterator[str]:
 
 def _at(qubit: str) -> str:
     """The node that made a qubit."""
-    return qubit.rpartition("#")[0]
+    return qubit.rpartition("#")[0].partition("+")[0]
 
 
 def story_of(event_log: Path, pair: str | None) -> Story:

@@ -13,6 +13,10 @@ import msgspec
 from orchestrator.scenario.section import Interval, Moment, Section
 
 Select = Literal["one", "minority", "majority", "all"]
+Shift = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+"""Seconds."""
+WallTime = Annotated[float, msgspec.Meta(gt=0, le=10)]
+"""Seconds of the wall clock, few enough that the fabric is not taken for dead."""
 
 
 class Timed(Section, frozen=True, kw_only=True, tag_field="kind"):
@@ -65,11 +69,97 @@ class LinkDown(OnLink, Lasting, frozen=True, kw_only=True, tag="link_down"):
     """A link fails: no attempt succeeds, no qubit is sent, its own classical channel is silent."""
 
 
-class NodeKill(OnNode, OverAtOnce, frozen=True, kw_only=True, tag="node_kill"):
-    """The process of a node is killed, and its applications with it; its qubits are lost and its links go down."""
+class Ending(OnNode, frozen=True, kw_only=True):
+    """A fault that ends the process of a node."""
+
+    restart_applications: bool = False
+    """Whether the scenario's applications on it are started again with it."""
 
 
-Fault = LinkDown | NodeKill
+class NodeKill(Ending, Lasting, frozen=True, kw_only=True, tag="node_kill"):
+    """The process of a node is killed, and its applications with it; its qubits are lost and its links go down. Healed,
+    it is started again: what it knew is gone, as after a power cut."""
+
+
+class NodeStop(Ending, Lasting, frozen=True, kw_only=True, tag="node_stop"):
+    """A node ends in good order: its applications are told why. Its qubits are lost and its links go down. Healed,
+    it is started again."""
+
+
+class NodeRestart(Ending, Lasting, frozen=True, kw_only=True, tag="node_restart"):
+    """A power cut: the process of a node is killed and soon started again; its memory is lost, both kinds of it."""
+
+    for_s: Interval | None = 1e-3
+    """How long it takes until the node is back."""
+
+
+class NodePause(OnNode, Lasting, frozen=True, kw_only=True, tag="node_pause"):
+    """The process of a node is stopped (SIGSTOP) and goes on when healed: until then it notices nothing, and its qubits
+    decay. What came meanwhile, it finds then."""
+
+
+class NodeSlow(OnNode, Lasting, frozen=True, kw_only=True, tag="node_slow"):
+    """A busy processor: a node notices messages, heralds, results and timers late. Its devices are not slower."""
+
+    late_s: Interval
+    """How much later."""
+
+
+class ClockOffset(OnNode, Lasting, frozen=True, kw_only=True, tag="clock_offset"):
+    """A node's own clock is wrong by a constant while this lasts; the fabric's stays true."""
+
+    offset_s: Shift
+    """Positive: its clock is ahead."""
+
+
+class ClockDrift(OnNode, Lasting, frozen=True, kw_only=True, tag="clock_drift"):
+    """A node's own clock runs too fast or too slow. Healed, it is set right, as by a time server."""
+
+    drift_ppm: Annotated[float, msgspec.Meta(ge=-900_000, le=9_000_000)]
+    """Millionths; positive: its clock gains."""
+
+
+class ClockJump(OnNode, OverAtOnce, frozen=True, kw_only=True, tag="clock_jump"):
+    """Somebody sets a node's own clock forward or back, and leaves it so."""
+
+    jump_s: Shift
+    """Positive: forward."""
+
+
+class ClockReset(OnNode, OverAtOnce, frozen=True, kw_only=True, tag="clock_reset"):
+    """A node's own clock starts from 0 again."""
+
+
+class FabricPause(OverAtOnce, frozen=True, kw_only=True, tag="fabric_pause"):
+    """The fabric does nothing for some wall-clock time. Virtual time does not notice: the same events come, later."""
+
+    wall_s: WallTime
+
+
+class FabricSlow(Lasting, frozen=True, kw_only=True, tag="fabric_slow"):
+    """The fabric takes longer, in wall-clock time, for each window of virtual time; the same events come, later."""
+
+    wall_s_per_window: WallTime
+
+
+class FabricKill(OverAtOnce, frozen=True, kw_only=True, tag="fabric_kill"):
+    """The fabric's process is killed; it comes back from its journal, and the same events come."""
+
+
+Fault = (
+    LinkDown
+    | NodeKill
+    | NodeStop
+    | NodeRestart
+    | NodePause
+    | NodeSlow
+    | ClockOffset
+    | ClockDrift
+    | ClockJump
+    | ClockReset
+    | FabricPause
+    | FabricSlow
+)
 KINDS: dict[str, type[Timed]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fault)}
 """By the name that scenarios give."""
 

@@ -101,7 +101,7 @@ class Groups:
         name = self.core.configuration.name
         members = (name, *request.members)
         self._check(request, members)
-        group = f"{name}:group{self._opened}"
+        group = f"{self.core.configuration.label}:group{self._opened}"
         self._opened += 1
         self.memberships[group] = Membership(group, session, members, request.centre, request.state, request.call)
         self.wishes[group] = request

@@ -74,7 +74,7 @@ class Node:
 
     def __init__(self, configuration: NodeConfiguration) -> None:
         self.configuration = configuration
-        memory = Memory(configuration.name, configuration.communication_slots, configuration.storage_slots)
+        memory = Memory(configuration.label, configuration.communication_slots, configuration.storage_slots)
         self.core = Core(configuration, memory)
         network = configuration.network or NetworkConfiguration()
         self.channel = Channel(self.core, network.acknowledge_delay_ps, self._from_channel, self._lost_peer)

@@ -62,7 +62,7 @@ class Script:
         self._operations += 1
         operation = fabric.Operation(operation=self._operations, at=at, action=action)
         self._wishes[node].append((at, operation))
-        self.engine._wake(self.engine.seats[node], min(at for at, _ in self._wishes[node]))
+        self.engine.wake(self.engine.seats[node], min(at for at, _ in self._wishes[node]))
         return self._operations
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:

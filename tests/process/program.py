@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-COMMAND_DEADLINE_S = 60.0
+COMMAND_DEADLINE_S = 200.0
 """Longest that a test waits for a command."""
-CLEAN_DEADLINE_S = 5.0
+CLEAN_DEADLINE_S = 20.0
 """Within this nothing may be left of a testbed, however it ended."""
 POLL_S = 0.01
 """Between two looks at what the kernel has no event for: processes that are not our children."""

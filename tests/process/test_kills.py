@@ -21,7 +21,7 @@ ROUNDS = 8
 def test_a_kill_at_a_random_moment(world: World, number: int) -> None:
     victim = list(VICTIMS)[number % len(VICTIMS)]
     done = kill_round(world, victim, random.Random(f"{SEED} {number}"), attached=number < len(VICTIMS))
-    assert done.told_s < 8
+    assert done.told_s < 30
 
 
 @pytest.mark.parametrize("number", range(3))

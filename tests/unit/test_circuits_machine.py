@@ -45,7 +45,7 @@ def plans(draw: st.DrawFn) -> Plan:
     circuits = draw(st.lists(circuit_plans(nodes, perfect=told == 1.0), min_size=1, max_size=4))
     moment = st.sampled_from((0.05, 0.2, 0.41, 1.0))
     fault = st.tuples(
-        st.sampled_from(("link", "link", "node")).flatmap(
+        st.sampled_from(("link", "link", "node", "restart", "pause", "slow", "drift", "offset")).flatmap(
             lambda kind: st.integers(0, 5).map(lambda number: f"{kind}:{number}")
         ),
         moment,

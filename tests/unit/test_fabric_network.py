@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from drive import LONG_KM, LONG_PS, MS, Drive, S, send
 
+from orchestrator import control
 from orchestrator.fabric.heralding import link_model
 from orchestrator.fabric.operating_points import operating_models, operating_point
 from orchestrator.fabric.predictions import fidelity
@@ -197,7 +198,7 @@ def test_a_killed_node_is_gone_with_its_qubits_its_asks_and_its_links() -> None:
     cancel = drive.plan("C", 4 * S, fabric.Cancel(operation=4))
     drive.run(end=5 * S)
     engine = drive.engine
-    assert engine.casualties == [("B", "the end of B")]
+    assert engine.orders == [control.EndNode(node="B", fault="the end of B")]
     assert not any(qubit.owner == "B" for qubit in engine.laboratory.qubits.values())
     assert engine.laboratory.occupancy[("B", "communication")].occupied == 0
     (fault,) = drive.lines("fault")

@@ -142,7 +142,7 @@ def test_two_faults_of_one_link_are_two_reasons() -> None:
         ("{kind: link_down, link: ab, times: 3}", "faults[0].times: expected every_s beside it"),
         ("{kind: link_down, link: ab, every_s: 3}", "faults[0].every_s: expected for_s beside it"),
         ("{kind: link_down, link: ab, for_s: 3, every_s: 3}", "expected more than for_s (3)"),
-        ("{kind: node_kill, node: a, for_s: 2}", "faults[0].for_s: expected none"),
+        ("{kind: clock_reset, node: a, for_s: 2}", "faults[0].for_s: expected none"),
         ("{kind: node_kill, select: several}", "faults[0].select: expected 'all' or 'majority'"),
         ("{kind: node_kill, node: z}", "faults[0].node: expected the name of a node, found 'z'"),
         ("{kind: link_dwon, link: ab}", "did you mean 'link_down'?"),

@@ -7,10 +7,30 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults import schedule
+from orchestrator.fabric.faults.clocks import ClockFaults
 from orchestrator.fabric.faults.links import LinkStates
-from orchestrator.fabric.faults.nodes import NodeFaults
+from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
 from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
-from orchestrator.scenario.faults import Fault, Lasting, LinkDown, NodeKill, OnLink, OnNode, kind_of, named
+from orchestrator.scenario.faults import (
+    ClockDrift,
+    ClockJump,
+    ClockOffset,
+    ClockReset,
+    FabricPause,
+    FabricSlow,
+    Fault,
+    Lasting,
+    LinkDown,
+    NodeKill,
+    NodePause,
+    NodeRestart,
+    NodeSlow,
+    NodeStop,
+    OnLink,
+    OnNode,
+    kind_of,
+    named,
+)
 
 if TYPE_CHECKING:
     from orchestrator.fabric.engine import Engine
@@ -41,8 +61,15 @@ class Faults:
         self._active: list[Occurrence] = []
         self._instants: list[int] = []
         self.links = LinkStates(engine)
-        self.nodes = NodeFaults(engine, self.links)
-        self._handlers: dict[type, Handler] = {LinkDown: self.links, NodeKill: self.nodes}
+        ended, hindered, clocks = EndedNodes(engine, self.links), HinderedNodes(engine), ClockFaults(engine)
+        fabric = HinderedFabric(engine)
+        self._handlers: dict[type, Handler] = {
+            LinkDown: self.links,
+            **dict.fromkeys((NodeKill, NodeStop, NodeRestart), ended),
+            **dict.fromkeys((NodePause, NodeSlow), hindered),
+            **dict.fromkeys((ClockOffset, ClockDrift, ClockJump, ClockReset), clocks),
+            **dict.fromkeys((FabricPause, FabricSlow), fabric),
+        }
 
     def begin(self) -> None:
         """The scenario's faults have their instants."""

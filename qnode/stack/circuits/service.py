@@ -92,7 +92,7 @@ class Circuits:
             RequestRefused: it can never be; nothing was reserved.
         """
         self._check(request)
-        circuit = f"{self.core.configuration.name}:{self._opened}"
+        circuit = f"{self.core.configuration.label}:{self._opened}"
         self._opened += 1
         endpoint = Endpoint(
             circuit, session, True, request.remote, EndpointState.ROUTING, request, opening_call=request.call

@@ -347,7 +347,10 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("control_to_fabric", control.ApplicationDied(node="a", application="x", status="s")),
     ("control_to_fabric", control.AskStatus()),
     ("control_from_fabric", control.Ready()),
-    ("control_from_fabric", control.NodeKilled(node="a", fault="f")),
+    ("control_from_fabric", control.EndNode(node="a", fault="f", orderly=True)),
+    ("control_from_fabric", control.StartNode(node="a", incarnation=1, applications=("x",))),
+    ("control_from_fabric", control.PauseNode(node="a")),
+    ("control_from_fabric", control.ResumeNode(node="a")),
     ("control_from_fabric", control.Status(now_ps=1, pairs=2, applications=3, nodes_up=4)),
     (
         "control_from_fabric",
@@ -702,7 +705,12 @@ GOLDEN: dict[str, str] = {
     ),
     "control_to_fabric.ask_status": ("81a474797065aa61736b5f737461747573"),
     "control_from_fabric.ready": ("81a474797065a57265616479"),
-    "control_from_fabric.node_killed": ("83a474797065ab6e6f64655f6b696c6c6564a46e6f6465a161a56661756c74a166"),
+    "control_from_fabric.end_node": ("84a474797065a8656e645f6e6f6465a46e6f6465a161a56661756c74a166a76f726465726c79c3"),
+    "control_from_fabric.start_node": (
+        "84a474797065aa73746172745f6e6f6465a46e6f6465a161ab696e6361726e6174696f6e01ac6170706c69636174696f6e7391a178"
+    ),
+    "control_from_fabric.pause_node": ("82a474797065aa70617573655f6e6f6465a46e6f6465a161"),
+    "control_from_fabric.resume_node": ("82a474797065ab726573756d655f6e6f6465a46e6f6465a161"),
     "control_from_fabric.status": (
         "85a474797065a6737461747573a66e6f775f707301a5706169727302ac6170706c69636174696f6e7303a86e6f6465735f757004"
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.scenario import Link, Network, Node, Scenario, Source
@@ -74,8 +76,8 @@ class Drive:
         while (due := self.engine.next_time()) is not None and due <= end and not until():
             for name, grant in self.engine.round().items():
                 self.events += [(name, event) for event in grant.events]
-                due_now = [what for at, what in self.plans[name] if grant.now <= at < grant.until]
-                self.plans[name] = [plan for plan in self.plans[name] if not grant.now <= plan[0] < grant.until]
+                due_now = [_not_before(grant.now, what) for at, what in self.plans[name] if at < grant.until]
+                self.plans[name] = [plan for plan in self.plans[name] if plan[0] >= grant.until]
                 sends = [what for what in due_now if isinstance(what, fabric.Send)]
                 if self.hellos and grant.now >= self.next_hello[name]:
                     self.next_hello[name] = max(grant.until, grant.now + 100 * MS)
@@ -103,11 +105,20 @@ class Drive:
             for end in ends
         ]
 
+    def true_arrivals(self, node: str) -> list[int]:
+        """When messages truly came to ``node``, whatever its clock showed."""
+        return [line["arrives_ps"] for line in self.lines("message") if line["to"] == node]
+
     def of(self, kind: type) -> list[Any]:
         return [event for _, event in self.events if isinstance(event, kind)]
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
         return [line for line in self.log.written if line["kind"] == kind]
+
+
+def _not_before(now: int, what: Any) -> Any:
+    """What a node was kept from doing in time, it does now."""
+    return msgspec.structs.replace(what, at=max(now, what.at))
 
 
 def send(at: int, to: str, **more: Any) -> fabric.Send:

@@ -86,3 +86,67 @@ def test_hellos_do_not_hide_a_deadlock(world: World) -> None:
     assert ended.code == 3
     assert "nothing is left to happen except the network's own upkeep" in ended.err
     assert "one waits for" in ended.err
+
+
+REOPENING = """\
+from qnode.sdk import RequestFailed, attach
+
+got = []
+with attach() as session:
+    while session.now_s < 4.0:
+        try:
+            circuit = session.open_circuit("c", timeout_s=1.0) if session.node == "a" else session.accept_circuit(timeout_s=1.0)
+            while session.now_s < 4.0:
+                pair = circuit.next_pair(timeout_s=0.25)
+                session.measure(pair.qubit)
+                got.append(session.now_s)
+        except RequestFailed:
+            session.sleep(0.01)
+    session.report(before=sum(at < 1.0 for at in got), away=sum(1.01 < at < 1.5 for at in got), after=sum(at > 1.5 for at in got))
+"""
+SERVING = """\
+import os
+from qnode.sdk import attach
+
+with attach() as session:
+    session.report(**{f"up_at_{os.environ['QLOOM_APPLICATION']}_s": session.now_s})
+    session.sleep(3.0)
+"""
+
+
+@pytest.mark.slow
+def test_real_nodes_are_paused_stopped_and_started_again_and_serve_again(world: World) -> None:
+    programs = {"head": ("a", REOPENING), "tail": ("c", REOPENING), "service": ("b", SERVING)}
+    faults = [
+        {"kind": "node_restart", "at_s": 1.0, "for_s": 0.5, "node": "b", "restart_applications": True},
+        {"kind": "node_pause", "at_s": 2.5, "for_s": 0.2, "node": "b"},
+        {"kind": "node_stop", "at_s": 3.0, "for_s": 0.01, "node": "b"},
+        {"kind": "clock_offset", "at_s": 0.5, "node": "c", "offset_s": 0.001},
+        {"kind": "fabric_pause", "at_s": 2.0, "wall_s": 0.3},
+    ]
+    path = world.scenario(programs, nodes=("a", "b", "c"), network={"hello_interval_s": 0.05}, faults=faults)
+    report = world.run(path, "--out", "out")
+    assert report["ok"], report["expectations"]
+    for end in ("head", "tail"):
+        counts = report["results"][end]
+        assert counts["before"] > 10
+        assert counts["away"] == 0
+        assert counts["after"] > 10
+    assert report["results"]["service"]["up_at_service_s"] == 1.5
+    status = {each["name"]: each["status"] for each in report["processes"]}
+    assert status["node b"] == "exit code 0"
+    log = [json.loads(line) for line in (world.directory / "out" / "events.jsonl").read_text().splitlines()]
+    struck = [(line["t_ps"], line["kind"], line["fault"]) for line in log if line["kind"] in ("fault", "healed")]
+    assert struck == [
+        (5 * 10**11, "fault", "clock_offset"),
+        (10**12, "fault", "node_restart"),
+        (15 * 10**11, "healed", "node_restart"),
+        (2 * 10**12, "fault", "fabric_pause"),
+        (25 * 10**11, "fault", "node_pause"),
+        (27 * 10**11, "healed", "node_pause"),
+        (3 * 10**12, "fault", "node_stop"),
+        (301 * 10**10, "healed", "node_stop"),
+    ]
+    again = world.run(path, "--out", "again")
+    assert again["digest"] == report["digest"]
+    world.wait_until_clean()

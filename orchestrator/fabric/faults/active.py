@@ -16,6 +16,7 @@ from orchestrator.scenario.faults import (
     ClockJump,
     ClockOffset,
     ClockReset,
+    Ending,
     FabricPause,
     FabricSlow,
     Fault,
@@ -108,6 +109,17 @@ class Faults:
     def strike_for_ever(self) -> bool:
         """Whether a fault strikes again and again until it is removed."""
         return any(schedule.strikes_for_ever(fault) for fault, _ in self._known.values())
+
+    def brings_applications(self) -> bool:
+        """Whether a node that has ended is to be started again with applications of the scenario on it."""
+        on = {each.node for each in self._engine.scenario.applications}
+        return any(
+            isinstance(each.fault, Ending)
+            and each.fault.restart_applications
+            and each.fault.for_s is not None
+            and on.intersection(each.targets)
+            for each in self._active
+        )
 
     def next_instant(self, now: int) -> int | None:
         """The earliest instant after ``now`` (ps) at which a fault strikes or heals."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.operating_points import operating_models, operating_point
-from orchestrator.run_directory import SocketDirectory
 from orchestrator.scenario import Scenario
 from orchestrator.scenario.hardware import Hardware
 from orchestrator.topology import Topology, channel_latency_ps
 from qnode.config import LinkConfiguration, NetworkConfiguration, NodeConfiguration, NodeRole, SwapConfiguration
 
 
-def node_configurations(
-    scenario: Scenario, sockets: SocketDirectory, *, applications: bool, shake_s: float = 0.0
-) -> list[NodeConfiguration]:
-    """What every node is told, but the names of its peers; ``applications``: whether the scenario's will come."""
+def node_configurations(scenario: Scenario, *, applications: bool, shake_s: float = 0.0) -> list[NodeConfiguration]:
+    """What every node is told, but the names of its peers and its sockets.
+
+    ``applications``: whether the scenario's will come.
+    """
     links: dict[str, list[LinkConfiguration]] = {name: [] for name in scenario.nodes}
     for name, link in scenario.links.items():
         models = operating_models(link)
@@ -49,8 +49,6 @@ def node_configurations(
                 expected_applications=expected,
                 paced=scenario.time.pace != "max",
                 steps_per_instant=scenario.time.steps_per_instant,
-                fabric_endpoint=sockets.endpoint("fabric"),
-                application_endpoint=sockets.endpoint(f"node-{name}"),
                 shake_s=shake_s,
             )
         )

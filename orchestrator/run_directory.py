@@ -18,12 +18,24 @@ from pathlib import Path
 
 import msgspec
 
+from qnode.security.keys import write_private
+
+REFUSED_SUFFIX = ".refused.json"
+"""Of the files, beside the logs, in which processes count what they turned away."""
 LONGEST_SOCKET_PATH = 107
 """Bytes in a Unix socket's path on Linux."""
 
 
 class RunDirectoryError(Exception):
     """A directory cannot be used; says which and why."""
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody listens by TCP, and whose key a caller should find there."""
+
+    endpoint: str
+    key: str = ""
+    """Public; empty without CURVE."""
 
 
 class TestbedRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +53,8 @@ class TestbedRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     processes: dict[str, int] = {}
     nodes: tuple[str, ...] = ()
+    doors: dict[str, Door] = {}
+    """By place, where they listen by TCP; by Unix sockets, all is in the socket directory."""
 
 
 def base_directory() -> Path:
@@ -102,9 +116,7 @@ class SocketDirectory:
 
     def write_record(self, record: TestbedRecord) -> None:
         """Let other commands find the testbed."""
-        temporary = self.path / "testbed.json.new"
-        temporary.write_bytes(msgspec.json.encode(record))
-        temporary.replace(self.path / "testbed.json")
+        write_private(self.path / "testbed.json", msgspec.json.encode(record))
 
     def remove(self) -> None:
         """The testbed is gone."""
@@ -172,7 +184,9 @@ def create_run_directory(wanted: Path | None, name: str) -> Path:
             count += 1
             path = Path("qloom-runs") / f"{name}-{stamp}-{count}"
     try:
-        (path / "logs").mkdir(parents=True, mode=0o700)
+        path.mkdir(parents=True, mode=0o700, exist_ok=True)
+        path.chmod(0o700)
+        (path / "logs").mkdir(mode=0o700)
     except OSError as error:
         raise RunDirectoryError(f"cannot write into the run directory {path}: {error}") from error
     return path.resolve()

@@ -204,9 +204,9 @@ async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: C
             finished = await testbed.ended()
         except asyncio.CancelledError as interruption:
             finished = await testbed.stop(str(interruption))
-        outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
-        _written(scenario, outcome, directory, run_directory)
-        return finished.reason
+    outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
+    _written(scenario, outcome, directory, run_directory)
+    return finished.reason
 
 
 def up_detached(scenario_path: Path, arguments: list[str], out: Path | None) -> dict[str, Any]:

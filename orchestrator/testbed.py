@@ -23,9 +23,12 @@ from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LocalAgent
-from orchestrator.run_directory import SocketDirectory, TestbedRecord
+from orchestrator.run_directory import REFUSED_SUFFIX, Door, SocketDirectory, TestbedRecord
 from orchestrator.scenario import Application, Scenario
+from orchestrator.security import FABRIC_PLACES, SUPERVISOR, KeyRing, enrol, node_place
 from qnode.config import NodeConfiguration
+from qnode.security.doorkeeper import secure_client
+from qnode.security.keys import read_credentials, write_private
 
 T = TypeVar("T")
 
@@ -109,6 +112,10 @@ class Testbed:
     _peer_group: dict[str, int] = field(default_factory=dict)
     _paused: set[str] = field(default_factory=set)
     """Nodes whose processes faults have stopped."""
+    _doors: dict[str, Door] = field(default_factory=dict)
+    """By place, if they listen by TCP."""
+    _key_ring: KeyRing | None = None
+    _listening: asyncio.Future[protocol.Listening] = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ready: asyncio.Future[None] = field(init=False)
     _finished: asyncio.Future[control.Finished] = field(init=False)
@@ -132,7 +139,6 @@ class Testbed:
         self._context = zmq.asyncio.Context()
         self._control = self._context.socket(zmq.DEALER)
         self._control.set(zmq.LINGER, 0)
-        self._control.connect(self._sockets.endpoint("control"))
         readers = (self._read_agent(), self._read_control(), self._watch_fabric())
         self._tasks = [asyncio.create_task(reader) for reader in readers]
         try:
@@ -157,31 +163,34 @@ class Testbed:
             raise
 
     async def _bring_up(self) -> None:
+        if self.scenario.sockets.transport == "tcp":
+            await self._open_doors()
+        self._control.connect(self.endpoint_of("control"))
         configuration = FabricConfiguration(
             scenario=self.scenario,
-            nodes_endpoint=self._sockets.endpoint("fabric"),
-            control_endpoint=self._sockets.endpoint("control"),
-            observer_endpoint=self._sockets.endpoint("observer"),
+            nodes_endpoint=self.endpoint_of("fabric"),
+            control_endpoint=self.endpoint_of("control"),
+            observer_endpoint=self.endpoint_of("observer"),
+            security=None if self._key_ring is None else self._key_ring.security("fabric"),
+            refused_path=str(refused_path(self.run_directory, "fabric")),
             event_log=str(self.run_directory / "events.jsonl"),
             serves_until_stopped=self.serves_until_stopped,
         )
         path = self._sockets.path / "fabric.msgpack"
-        path.write_bytes(msgspec.msgpack.encode(configuration))
+        write_private(path, msgspec.msgpack.encode(configuration))
         cores = self.scenario.placement.cores
         if cores == "one" or (cores == "auto" and len(self.scenario.nodes) <= FEW_NODES):
             await self._agent.send(protocol.ShareOneCore())
         if self.scenario.network is not None:
             await self._agent.send(protocol.WarmUp(modules=NETWORK_MODULES))
         await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
-        nodes = node_configurations(
-            self.scenario, self._sockets, applications=not self.serves_until_stopped, shake_s=self.shake_s
-        )
+        nodes = node_configurations(self.scenario, applications=not self.serves_until_stopped, shake_s=self.shake_s)
         for number, names in enumerate(peer_groups(self.scenario)):
             self._peer_group.update(dict.fromkeys(names, number))
             for start in range(0, len(names), NAMES_PER_PACKET):
                 await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))
-        self._nodes = {node.name: node for node in nodes}
-        for node in nodes:
+        self._nodes = {node.name: self._with_sockets(node) for node in nodes}
+        for node in self._nodes.values():
             log = str(self._log(f"node {node.name}"))
             await self._agent.send(
                 protocol.StartNode(configuration=node, peer_group=self._peer_group[node.name], log=log)
@@ -189,6 +198,48 @@ class Testbed:
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
         await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
         self.write_record()
+
+    async def _open_doors(self) -> None:
+        """Have the agent listen for everybody, and make the keys."""
+        sockets = self.scenario.sockets
+        places = (*FABRIC_PLACES, *map(node_place, self.scenario.nodes))
+        for start in range(0, len(places), NAMES_PER_PACKET):
+            some = places[start : start + NAMES_PER_PACKET]
+            self._listening = asyncio.get_running_loop().create_future()
+            await self._agent.send(protocol.Listen(address=sockets.address, places=some))
+            listening = await self._before_failure(self._listening, READY_DEADLINE_S, "the agent to listen by TCP")
+            if listening.error:
+                raise TestbedError(listening.error)
+            for place, port in listening.ports.items():
+                self._doors[place] = Door(endpoint=f"tcp://{sockets.address}:{port}")
+        if not sockets.curve:
+            return
+        self._key_ring = KeyRing(self._sockets.path)
+        for place, door in self._doors.items():
+            owner = "fabric" if place in FABRIC_PLACES else place
+            self._doors[place] = msgspec.structs.replace(door, key=self._key_ring.pair(owner).public)
+        self._key_ring.let_nodes_in(tuple(self.scenario.nodes))
+        mine = enrol(self._sockets.path, self._doors["control"], place="control", name=SUPERVISOR, same_machine=True)
+        credentials = read_credentials(mine)
+        secure_client(self._control, keys=credentials.keys, server_key=credentials.server_key)
+
+    def _with_sockets(self, configuration: NodeConfiguration) -> NodeConfiguration:
+        """What a node is told, and where and with which keys it speaks."""
+        place = node_place(configuration.name)
+        ring = self._key_ring
+        return msgspec.structs.replace(
+            configuration,
+            fabric_endpoint=self.endpoint_of("fabric"),
+            application_endpoint=self.endpoint_of(place),
+            security=None if ring is None else ring.security(place),
+            fabric_key="" if ring is None else self._doors["fabric"].key,
+            refused_path=str(refused_path(self.run_directory, f"node {configuration.name}")),
+        )
+
+    def endpoint_of(self, place: str) -> str:
+        """Where ``fabric``, ``control``, ``observer`` or ``node-NAME`` listens."""
+        door = self._doors.get(place)
+        return self._sockets.endpoint(place) if door is None else door.endpoint
 
     def write_record(self) -> None:
         """Let other commands find this testbed."""
@@ -207,17 +258,24 @@ class Testbed:
                     **{each.name: each.process_id for each in self.processes.values() if each.code is None},
                 },
                 nodes=tuple(self.scenario.nodes),
+                doors=self._doors,
             )
         )
 
     def endpoint(self, node: str) -> str:
         """Where applications attach to ``node``."""
-        return self._sockets.endpoint(f"node-{node}")
+        return self.endpoint_of(node_place(node))
 
     @property
     def observer_endpoint(self) -> str:
         """Where the oracle answers."""
-        return self._sockets.endpoint("observer")
+        return self.endpoint_of("observer")
+
+    def credentials(self, place: str, name: str) -> Path | None:
+        """A fresh private file with which a program of this machine may speak at ``place``; None without keys."""
+        if self._key_ring is None:
+            return None
+        return enrol(self._sockets.path, self._doors[place], place=place, name=name, same_machine=True)
 
     async def start_virtual_time(self) -> None:
         """Let virtual time begin; applications of the scenario are waited for."""
@@ -228,10 +286,12 @@ class Testbed:
         command = application.command
         if command[0] in ("python", "python3"):
             command = (sys.executable, *command[1:])
+        credentials = self.credentials(node_place(application.node), application.name)
         environment = {
             **os.environ,
             **application.environment,
             "QLOOM_SOCKET": self.endpoint(application.node),
+            "QLOOM_CREDENTIALS": "" if credentials is None else str(credentials),
             "QLOOM_APPLICATION": application.name,
             "QLOOM_SEED": str(self.scenario.seed),
             "PYTHONUNBUFFERED": "1",
@@ -329,6 +389,8 @@ class Testbed:
         while (message := await self._agent.receive()) is not None:
             if isinstance(message, protocol.Started):
                 self.processes[message.name] = RunningProcess(message.name, message.process_id, self._log(message.name))
+            elif isinstance(message, protocol.Listening):
+                self._listening.set_result(message)
             elif isinstance(message, protocol.NotStarted):
                 self._fail(f"{message.name} could not be started: {message.reason}")
             elif isinstance(message, protocol.Ended):
@@ -468,6 +530,11 @@ class Testbed:
         self._control.close()
         self._context.term()
         self._sockets.remove()
+
+
+def refused_path(run_directory: Path, process: str) -> Path:
+    """Where a process counts what it turned away, if there is anything."""
+    return run_directory / "logs" / f"{process.replace(' ', '-')}{REFUSED_SUFFIX}"
 
 
 def last_lines(log: Path, count: int = 3) -> str:

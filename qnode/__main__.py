@@ -18,15 +18,12 @@ COLLECT_SELDOM = (50_000, 20, 100)
 """Thousands of qubits in memory are no garbage, and need not be looked through again and again."""
 
 
-def serve(configuration: NodeConfiguration) -> None:
-    """Be the node until the fabric halts it."""
+def serve(configuration: NodeConfiguration, *, listener: int | None = None) -> None:
+    """Be the node until the fabric halts it; ``listener``: see ``Transport``."""
+    os.umask(0o077)
     setproctitle(f"qloom: node {configuration.name}")
     gc.set_threshold(*COLLECT_SELDOM)
-    transport = Transport(
-        name=configuration.label,
-        fabric_endpoint=configuration.fabric_endpoint,
-        application_endpoint=configuration.application_endpoint,
-    )
+    transport = Transport(configuration, listener=listener)
     try:
         Shell(msgspec.structs.replace(configuration, process_id=os.getpid()), transport).run()
     finally:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from qnode.security.keys import Security
+
 NodeRole = Literal["end", "router", "automated", "switch", "controller"]
 """RFC 9340 section 5.3.2: an end node; a quantum router; an automated node, which computes no routes; a switch, which
 also makes multipartite states for others; a non-quantum node that controls the network."""
@@ -112,6 +114,11 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     steps_per_instant: int = 100_000
     fabric_endpoint: str = ""
     application_endpoint: str = ""
+    security: Security | None = None
+    """None: the sockets are guarded by the directory that they are in."""
+    fabric_key: str = ""
+    refused_path: str = ""
+    """A file for the counts of what was turned away."""
     shake_s: float = 0.0
     """Longest random wall-clock pause before each frame, to show that scheduling changes nothing."""
 

@@ -51,6 +51,8 @@ class Client:
 
     session: int
     identity: bytes
+    user: str
+    """Whose key it has; empty where sockets are not guarded by keys."""
     application: str
     holds_time: bool
     expected: bool
@@ -269,23 +271,28 @@ class Shell:
         received = self._transport.from_client()
         if received is None:
             return False
-        identity, frames = received
+        identity, user, frames = received
         try:
             if len(frames) != 1:
                 raise WireError(f"a message of {len(frames)} frames, expected one")
-            self._request(identity, application.requests.decode(frames[0]))
+            self._request(identity, user, application.requests.decode(frames[0]))
         except WireError as error:
+            self._transport.refusals.note("malformed", str(error))
             self._refuse(identity, None, "bad_message", str(error))
         return True
 
-    def _request(self, identity: bytes, request: Request) -> None:
+    def _request(self, identity: bytes, user: str, request: Request) -> None:
         client = self._clients.get(identity)
+        if client is not None and client.user != user:
+            story = f"{user} speaks where application {client.application} of {client.user} is attached"
+            self._transport.refusals.note("impostor", story)
+            return
         if client is None:
             if not isinstance(request, application.Attach):
                 call = None if isinstance(request, application.Wait) else request.call
                 self._refuse(identity, call, "bad_request", "not attached: the first message is `attach`")
                 return
-            client = self._attach(identity, request)
+            client = self._attach(identity, user, request)
             if client is None:
                 return
         elif isinstance(request, application.Wait):
@@ -304,9 +311,15 @@ class Shell:
         client.inbox.append(request)
         self._interrupt(f"application {client.application} sent {request.__struct_config__.tag}", outside=outside)
 
-    def _attach(self, identity: bytes, request: application.Attach) -> Client | None:
+    def _attach(self, identity: bytes, user: str, request: application.Attach) -> Client | None:
         """A new client, or None and an answer that says why not."""
+        if user and user != request.application:
+            reason = f"its key is that of application {user!r}, not of {request.application[:80]!r}"
+            self._transport.refusals.note("impostor", reason)
+            self._refuse(identity, request.call, "denied", reason)
+            return None
         if request.version != VERSION:
+            self._transport.refusals.note("version", f"application {request.application[:80]!r}: {request.version}")
             reason = f"this node speaks version {VERSION} of the wire, the application version {request.version}"
             self._refuse(identity, request.call, "unsupported", reason)
             return None
@@ -332,7 +345,7 @@ class Shell:
         if session is None:
             session = self._sessions
             self._sessions += 1
-        client = Client(session, identity, name, request.holds_time, expected, waits=True, descriptor=descriptor)
+        client = Client(session, identity, user, name, request.holds_time, expected, waits=True, descriptor=descriptor)
         self._clients[identity] = self._of_session[session] = client
         return client
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import zmq
 
+from qnode.config import NodeConfiguration
+from qnode.security.doorkeeper import Doorkeeper, secure_client, user_of
+from qnode.security.refusals import Refusals
 from qnode.wire import application, fabric
 
 LARGEST_ZMQ_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -24,20 +28,31 @@ CLIENTS = "clients"
 class Transport:
     """A DEALER to the fabric, a ROUTER for applications, and one process descriptor a client."""
 
-    def __init__(self, *, name: str, fabric_endpoint: str, application_endpoint: str) -> None:
+    def __init__(self, configuration: NodeConfiguration, *, listener: int | None = None) -> None:
+        """``listener``: the descriptor of a TCP socket that listens already, at the application endpoint."""
+        self.refusals = Refusals(Path(configuration.refused_path) if configuration.refused_path else None)
         self._context = zmq.Context()
+        security = configuration.security
+        self._doorkeeper = Doorkeeper(self._context, security, self.refusals) if security is not None else None
         self._fabric = self._context.socket(zmq.DEALER)
         self._fabric.set(zmq.LINGER, LINGER_MS)
         self._fabric.set(zmq.SNDHWM, 0)
         self._fabric.set(zmq.RCVHWM, 0)
-        self._fabric.setsockopt(zmq.ROUTING_ID, name.encode())
-        self._fabric.connect(fabric_endpoint)
+        if security is not None:
+            secure_client(self._fabric, keys=security.keys, server_key=configuration.fabric_key)
+        self._fabric.setsockopt(zmq.ROUTING_ID, configuration.label.encode())
+        self._fabric.connect(configuration.fabric_endpoint)
         self._clients = self._context.socket(zmq.ROUTER)
         self._clients.set(zmq.LINGER, LINGER_MS)
         self._clients.set(zmq.SNDHWM, 0)
         self._clients.set(zmq.MAXMSGSIZE, LARGEST_ZMQ_MESSAGE_BYTES)
         self._clients.set(zmq.RCVTIMEO, MOMENT_MS)
-        self._clients.bind(application_endpoint)
+        if self._doorkeeper is not None:
+            self._doorkeeper.guard(self._clients, place=f"node-{configuration.name}")
+            self._doorkeeper.start()
+        if listener is not None:
+            self._clients.set(zmq.USE_FD, listener)
+        self._clients.bind(configuration.application_endpoint)
         self._poller = zmq.Poller()
         self._poller.register(self._fabric, zmq.POLLIN)
         self._poller.register(self._clients, zmq.POLLIN)
@@ -69,13 +84,19 @@ class Transport:
         self._clients.send(identity, zmq.SNDMORE)
         self._clients.send(application.answers.encode(message))
 
-    def from_client(self) -> tuple[bytes, list[bytes]] | None:
-        """The identity and frames of the next client message; None if none came within a moment."""
+    def from_client(self) -> tuple[bytes, str, list[bytes]] | None:
+        """The next client message: its socket's identity, its authenticated name and its frames.
+
+        None if none came within a moment; the name is empty where sockets are not guarded by keys.
+        """
         try:
-            identity, *frames = self._clients.recv_multipart()
+            if self._doorkeeper is None:
+                identity, *frames = self._clients.recv_multipart()
+                return identity, "", frames
+            first, *rest = self._clients.recv_multipart(copy=False)
         except zmq.Again:
             return None
-        return identity, frames
+        return first.bytes, user_of(first), [frame.bytes for frame in rest]
 
     def watch(self, process_id: int, identity: bytes) -> int:
         """Have ``wait`` tell when a client's process ends; returns the descriptor.
@@ -96,6 +117,9 @@ class Transport:
 
     def close(self) -> None:
         """Deliver what can be delivered within the linger time and close."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+        self.refusals.close()
         with contextlib.suppress(zmq.ZMQError):
             self._clients.close()
             self._fabric.close()

@@ -73,7 +73,7 @@ class LiveTestbed:
     @property
     def fabric_endpoint(self) -> str:
         """Where nodes say hello."""
-        return self.testbed.endpoint("alice").replace("node-alice", "fabric")
+        return self.testbed.endpoint_of("fabric")
 
     def running(self) -> dict[str, int]:
         """The process ids of what is still running, by name."""
@@ -111,6 +111,8 @@ class BareClient:
 
     endpoint: str
     identity: bytes | None = None
+    keys: tuple[str, str, str] | None = None
+    """Public and secret of its own, and public of whom it speaks to."""
     calls: int = 0
     answered: int = 0
     context: Any = field(default_factory=zmq.Context)
@@ -121,6 +123,13 @@ class BareClient:
         self.socket.set(zmq.LINGER, 0)
         if self.identity is not None:
             self.socket.setsockopt(zmq.ROUTING_ID, self.identity)
+        if self.keys is not None:
+            public, secret, server = (key.encode() for key in self.keys)
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = (
+                public,
+                secret,
+                server,
+            )
         self.socket.connect(self.endpoint)
 
     def send(self, **message: Any) -> None:
@@ -166,8 +175,10 @@ class BareClient:
 
 
 @contextlib.contextmanager
-def _bare_client(endpoint: str, identity: bytes | None = None) -> Iterator[BareClient]:
-    client = BareClient(endpoint, identity)
+def _bare_client(
+    endpoint: str, identity: bytes | None = None, *, keys: tuple[str, str, str] | None = None
+) -> Iterator[BareClient]:
+    client = BareClient(endpoint, identity, keys)
     try:
         yield client
     finally:

@@ -33,11 +33,6 @@ Tamper = Callable[[str, str, bytes], tuple[int, ...]]
 """Gets sender, recipient and payload; gives the extra delays (ps) of the copies that arrive: (0,) as it should be."""
 
 
-class _Sockets:
-    def endpoint(self, name: str) -> str:
-        return f"inproc://{name}"
-
-
 @dataclass
 class Seat:
     """One node and its programs."""
@@ -66,7 +61,7 @@ class InProcess:
         self.check = check
         groups = peer_groups(scenario)
         self.seats: dict[str, Seat] = {}
-        for configuration in node_configurations(scenario, _Sockets(), applications=False):  # type: ignore[arg-type]
+        for configuration in node_configurations(scenario, applications=False):
             peers = next(group for group in groups if configuration.name in group)
             self.seats[configuration.name] = Seat(Node(msgspec.structs.replace(configuration, peers=peers)))
         self.now = 0

@@ -23,6 +23,7 @@ for command in (
     testbeds.ps,
     testbeds.logs,
     testbeds.execute,
+    testbeds.keys,
     testbeds.down,
     scenarios.init,
     pictures.timeline,

@@ -15,6 +15,7 @@ from orchestrator.cli.failures import fail, guarded
 from orchestrator.cli.options import directory_of, out_option, pace_option, scenario_argument, scenario_of, seed_option
 from orchestrator.exit_codes import BAD_INPUT, TESTBED_FAILED
 from orchestrator.run_directory import TestbedRecord, records
+from qnode.security.keys import write_private
 
 if TYPE_CHECKING:
     from orchestrator.testbed import Testbed
@@ -142,25 +143,87 @@ def _print_log(path: Path, *, supervisor: int | None) -> None:
                 descriptor = None
 
 
+def _way_in(record: TestbedRecord, node: str, application: str) -> dict[str, str]:
+    """What tells a program of this machine where a node listens and, by TCP, with which keys to speak to it."""
+    door = record.doors.get(f"node-{node}")
+    if door is None:
+        return {"QLOOM_SOCKET": f"ipc://{record.socket_directory}/node-{node}", "QLOOM_CREDENTIALS": ""}
+    if not door.key:
+        return {"QLOOM_SOCKET": door.endpoint, "QLOOM_CREDENTIALS": ""}
+    file = _enrolled(record, f"node-{node}", application, same_machine=True)
+    return {"QLOOM_SOCKET": door.endpoint, "QLOOM_CREDENTIALS": str(file)}
+
+
+def _enrolled(record: TestbedRecord, place: str, name: str, *, same_machine: bool) -> Path:
+    from orchestrator import security
+
+    try:
+        return security.enrol(
+            Path(record.socket_directory), record.doors[place], place=place, name=name, same_machine=same_machine
+        )
+    except OSError as error:
+        fail(BAD_INPUT, f"{record.name} cannot be told of a new key: {error.strerror}")
+
+
+@click.group()
+def keys() -> None:
+    """Let programs outside in: keys for a testbed whose sockets are TCP with CURVE."""
+
+
+@keys.command(name="add")
+@click.argument("name")
+@click.option("--node", help="The node that it may attach to, as application NAME.")
+@click.option("--observer", is_flag=True, help="Instead, ask the oracle's port.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Where to; by default NAME.credentials.json.")
+@testbed_option
+def add_key(name: str, *, node: str | None, observer: bool, out: Path | None, wanted: str | None) -> None:
+    """Write a private file with which a program may attach to a node, from wherever it can reach its port."""
+    record = _one(wanted)
+    if (node is None) == (not observer):
+        fail(BAD_INPUT, "expected either --node NODE or --observer")
+    if node is not None:
+        _check_node(record, node)
+    place = "observer" if node is None else f"node-{node}"
+    door = record.doors.get(place)
+    if door is None or not door.key:
+        how = "by Unix sockets" if door is None else "without CURVE"
+        fail(BAD_INPUT, f"{record.name} speaks {how}: no keys; its scenario needs `sockets: {{transport: tcp}}`")
+    target = out or Path(f"{name}.credentials.json")
+    if target.exists():
+        fail(BAD_INPUT, f"{target} exists; choose another with --out")
+    made = _enrolled(record, place, name, same_machine=False)
+    try:
+        write_private(target, made.read_bytes())
+    except OSError as error:
+        fail(BAD_INPUT, f"cannot write {target}: {error.strerror}")
+    made.unlink()
+    click.echo(target)
+
+
+def _check_node(record: TestbedRecord, node: str) -> None:
+    import difflib
+
+    if node not in record.nodes:
+        near = difflib.get_close_matches(node, record.nodes, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it has: {', '.join(record.nodes[:20])}"
+        fail(BAD_INPUT, f"{record.name} has no node {node!r}{hint}")
+
+
 @click.command(name="exec", context_settings={"ignore_unknown_options": True})
 @click.argument("node")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @testbed_option
 def execute(node: str, command: tuple[str, ...], *, wanted: str | None) -> None:
     """Run a program against a node: `qloom exec alice -- python my_app.py`."""
-    import difflib
-
     record = _one(wanted)
-    if node not in record.nodes:
-        near = difflib.get_close_matches(node, record.nodes, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; it has: {', '.join(record.nodes[:20])}"
-        fail(BAD_INPUT, f"{record.name} has no node {node!r}{hint}")
+    _check_node(record, node)
     if command[0] in ("python", "python3"):
         command = (sys.executable, *command[1:])
-    environment = {**os.environ, "QLOOM_SOCKET": f"ipc://{record.socket_directory}/node-{node}"}
     program = next((word for word in command if word.endswith(".py")), command[0])
+    environment = {**os.environ}
     environment.setdefault("QLOOM_APPLICATION", f"{Path(program).stem[:40]}-{os.getpid()}")
     environment.setdefault("QLOOM_SEED", str(record.seed))
+    environment.update(_way_in(record, node, environment["QLOOM_APPLICATION"]))
     sys.stdout.flush()
     try:
         os.execvpe(command[0], command, environment)

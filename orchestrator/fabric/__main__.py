@@ -16,15 +16,21 @@ ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Small matrix products are a thousand times slower with BLAS threads on a busy machine."""
 
 
-def serve(configuration: Path) -> None:
-    """Be the fabric until the run is over. QuTiP is imported here and nowhere else."""
+def serve(configuration: Path, *, listeners: dict[str, int] | None = None) -> None:
+    """Be the fabric until the run is over. QuTiP is imported here and nowhere else.
+
+    ``listeners``: by place, descriptors of TCP sockets that listen already.
+    """
+    os.umask(0o077)
     setproctitle("qloom: fabric")
     gc.set_threshold(*COLLECT_SELDOM)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     from orchestrator.fabric.configuration import FabricConfiguration
     from orchestrator.fabric.server import Server
 
-    Server(msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration)).run()
+    Server(
+        msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration), listeners=listeners or {}
+    ).run()
 
 
 if __name__ == "__main__":

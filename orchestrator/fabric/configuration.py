@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestrator.scenario import Scenario
+from qnode.security.keys import Security
 
 
 class FabricConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,5 +16,9 @@ class FabricConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     control_endpoint: str
     observer_endpoint: str
     event_log: str
+    security: Security | None = None
+    """None: the sockets are guarded by the directory that they are in."""
+    refused_path: str = ""
+    """A file for the counts of what was turned away."""
     serves_until_stopped: bool = False
     """Whether the testbed stays up without applications (``qloom up``), or the run ends by itself."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
 from orchestrator.fabric.predictions import fidelity
 from orchestrator.fabric.registers import RegisterError
+from qnode.security.doorkeeper import Doorkeeper, user_of
+from qnode.security.refusals import Kind, Refusals
 from qnode.wire import fabric
 from qnode.wire.codec import WireError
 from qnode.wire.quantum import BELL_STATES
@@ -36,6 +38,10 @@ RESTART_DEADLINE_S = 30.0
 """How long a node that is started again has to say hello."""
 
 
+class Impostor(Exception):
+    """A frame under a name that is not its sender's."""
+
+
 class RunFailed(Exception):
     """The run cannot go on."""
 
@@ -43,7 +49,8 @@ class RunFailed(Exception):
 class Server:
     """One fabric between nodes, supervisor and observers."""
 
-    def __init__(self, configuration: FabricConfiguration) -> None:
+    def __init__(self, configuration: FabricConfiguration, *, listeners: Mapping[str, int]) -> None:
+        """``listeners``: by place, descriptors of TCP sockets that listen already at the endpoints."""
         self._configuration = configuration
         scenario = self._scenario = configuration.scenario
         self._log = EventLog(Path(configuration.event_log))
@@ -52,10 +59,23 @@ class Server:
         stop = scenario.stop.at_s
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
         self._context = zmq.Context()
-        self._nodes = self._bind(zmq.ROUTER, configuration.nodes_endpoint)
+        self._refusals = Refusals(Path(configuration.refused_path) if configuration.refused_path else None)
+        security = configuration.security
+        self._doorkeeper = Doorkeeper(self._context, security, self._refusals) if security is not None else None
+        self._nodes = self._socket(zmq.ROUTER, "fabric")
         self._nodes.set(zmq.RCVTIMEO, MOMENT_MS)
-        self._control = self._bind(zmq.DEALER, configuration.control_endpoint)
-        self._observer = self._bind(zmq.ROUTER, configuration.observer_endpoint)
+        self._control = self._socket(zmq.DEALER, "control")
+        self._observer = self._socket(zmq.ROUTER, "observer")
+        if self._doorkeeper is not None:
+            self._doorkeeper.start()
+        for socket, place, endpoint in (
+            (self._nodes, "fabric", configuration.nodes_endpoint),
+            (self._control, "control", configuration.control_endpoint),
+            (self._observer, "observer", configuration.observer_endpoint),
+        ):
+            if place in listeners:
+                socket.set(zmq.USE_FD, listeners[place])
+            socket.bind(endpoint)
         self._poller = zmq.Poller()
         for socket in (self._nodes, self._control, self._observer):
             self._poller.register(socket, zmq.POLLIN)
@@ -71,12 +91,13 @@ class Server:
         self._probed: dict[str, tuple[str, ...]] | None = None
         self._end_ps = 0
 
-    def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
+    def _socket(self, kind: int, place: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.set(zmq.LINGER, LINGER_MS)
         socket.set(zmq.SNDHWM, 0)
         socket.set(zmq.RCVHWM, 0)
-        socket.bind(endpoint)
+        if self._doorkeeper is not None:
+            self._doorkeeper.guard(socket, place=place)
         return socket
 
     def run(self) -> None:
@@ -88,6 +109,9 @@ class Server:
         except RunFailed as failure:
             reason = error = str(failure)
         self._finish(reason, error)
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+        self._refusals.close()
         for socket in (self._nodes, self._control, self._observer):
             socket.close()
         self._context.term()
@@ -272,20 +296,30 @@ class Server:
     def _from_nodes(self) -> bool:
         """Take in the next frame of a node; False if none came within a moment."""
         try:
-            frames = self._nodes.recv_multipart()
+            frames, user = self._received_from_nodes()
         except zmq.Again:
             return False
         identity = frames[0]
         name = identity.decode(errors="replace").partition("+")[0]
         try:
+            if user not in (None, name):
+                raise Impostor(f"its key is that of {user!r}")
             if len(frames) != 2:
                 raise WireError(f"a message of {len(frames) - 1} frames, expected one")
             message = fabric.to_fabric.decode(frames[1])
-        except WireError as error:
-            self._complain(identity, f"frame from {name!r} refused: {error}")
+        except (WireError, Impostor) as error:
+            kind: Kind = "impostor" if isinstance(error, Impostor) else "malformed"
+            self._complain(identity, kind, f"frame from {name!r} refused: {error}")
         else:
             self._from_node(identity, name, message)
         return True
+
+    def _received_from_nodes(self) -> tuple[list[bytes], str | None]:
+        """The frames of the next message, and where keys guard the socket, whose key it was sent with."""
+        if self._doorkeeper is None:
+            return self._nodes.recv_multipart(), None
+        frames = self._nodes.recv_multipart(copy=False)
+        return [frame.bytes for frame in frames], user_of(frames[0])
 
     def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric) -> None:
         if isinstance(message, fabric.Hello):
@@ -293,7 +327,7 @@ class Server:
         elif name in self._engine.seats and self._is_past(identity, name):
             return  # its last words, after the instant of its end
         elif name not in self._up:
-            self._complain(identity, f"frame from {name!r} refused: it has not said hello")
+            self._complain(identity, "unexpected", f"frame from {name!r} refused: it has not said hello")
         elif isinstance(message, fabric.Block):
             try:
                 self._engine.block(name, message)
@@ -310,19 +344,20 @@ class Server:
 
     def _hello(self, identity: bytes, name: str, hello: fabric.Hello) -> None:
         if hello.version != VERSION:
-            self._complain(identity, f"{name!r} speaks version {hello.version} of the wire, this fabric {VERSION}")
+            reason = f"{name!r} speaks version {hello.version} of the wire, this fabric {VERSION}"
+            self._complain(identity, "version", reason)
         elif hello.node != name or name not in self._engine.seats or identity != self._engine.label(name):
-            self._complain(identity, f"no node {hello.node!r} is expected under the identity {name!r}")
+            self._complain(identity, "impostor", f"no node {hello.node!r} is expected under the identity {name!r}")
         elif name in self._up:
-            self._complain(identity, f"node {name!r} has already said hello")
+            self._complain(identity, "unexpected", f"node {name!r} has already said hello")
         else:
             self._up[name] = hello.process_id
             if len(self._up) == len(self._engine.seats) and not self._started:
                 self._control.send(control.from_fabric.encode(control.Ready()))
 
-    def _complain(self, identity: bytes, reason: str) -> None:
+    def _complain(self, identity: bytes, kind: Kind, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
-        print(reason, file=sys.stderr, flush=True)
+        self._refusals.note(kind, reason)
         if identity.decode(errors="replace").partition("+")[0] not in self._up:
             self._nodes.send_multipart((identity, fabric.to_node.encode(fabric.Halt(reason=reason))))
 
@@ -333,7 +368,7 @@ class Server:
         try:
             message = control.to_fabric.decode(self._control.recv())
         except WireError as error:
-            print(f"frame on the supervisor's socket refused: {error}", file=sys.stderr, flush=True)
+            self._refusals.note("malformed", f"frame on the supervisor's socket: {error}")
             return
         if isinstance(message, control.Start):
             self._started = True

@@ -32,6 +32,9 @@ from qnode.config import NodeConfiguration
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+FABRIC_PLACES = ("fabric", "control", "observer")
+BACKLOG = 1024
+"""Callers that may wait for a process that is being started."""
 NODE_PROGRAM = "qnode.__main__"
 """The program of a node, named as one would name it to a shell; forked instead of started, because it is warm."""
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -45,8 +48,10 @@ class Agent:
         self._socket_directory = socket_directory
         self._children: dict[int, str] = {}
         self._names: dict[str, int] = {}
-        self._serve_node: Callable[[NodeConfiguration], None] = importlib.import_module(NODE_PROGRAM).serve
+        self._serve_node: Callable[..., None] = importlib.import_module(NODE_PROGRAM).serve
         self._peers: dict[int, tuple[str, ...]] = {}
+        self._listeners: dict[str, socket.socket] = {}
+        """By place; kept open, so that who is started again finds its callers waiting."""
         self._cores = os.sched_getaffinity(0)
         self._wakeup, self._wakeup_writer = socket.socketpair()
         for end in (self._wakeup, self._wakeup_writer):
@@ -99,12 +104,15 @@ class Agent:
                 message.configuration, peers=self._peers.get(message.peer_group, ())
             )
             name = f"node {configuration.name}"
-            self._fork(name, message.log, lambda: self._serve_node(configuration))
+            place = f"node-{configuration.name}"
+            self._fork(name, message.log, lambda: self._be_node(configuration, place), listeners=(place,))
         elif isinstance(message, protocol.Peers):
             self._peers[message.group] = self._peers.get(message.group, ()) + message.names
         elif isinstance(message, protocol.ShareOneCore):
             cores = sorted(self._cores)
             self._cores = {cores[os.getpid() % len(cores)]}  # testbeds side by side take different ones
+        elif isinstance(message, protocol.Listen):
+            self._listen(message)
         elif isinstance(message, protocol.WarmUp):
             for module in message.modules:
                 importlib.import_module(module)
@@ -112,7 +120,7 @@ class Agent:
             gc.freeze()
         elif isinstance(message, protocol.StartFabric):
             path = Path(message.configuration)
-            self._fork("fabric", message.log, lambda: fabric_main.serve(path))
+            self._fork("fabric", message.log, lambda: self._be_fabric(path), listeners=FABRIC_PLACES)
         elif isinstance(message, protocol.StartCommand):
             self._fork(message.name, message.log, lambda: _execute(message))
         elif isinstance(message, protocol.Signal):
@@ -120,7 +128,27 @@ class Agent:
             if process_id is not None:
                 _signal_group(process_id, message.number)
 
-    def _fork(self, name: str, log: str, work: Callable[[], None]) -> None:
+    def _listen(self, message: protocol.Listen) -> None:
+        try:
+            for place in message.places:
+                self._listeners[place] = socket.create_server((message.address, 0), backlog=BACKLOG)
+        except OSError as error:
+            reason = f"cannot listen at {message.address}: {error.strerror}; expected an address of this machine"
+            self._tell(protocol.Listening(ports={}, error=reason))
+            return
+        ports = {place: self._listeners[place].getsockname()[1] for place in message.places}
+        self._tell(protocol.Listening(ports=ports))
+
+    def _be_node(self, configuration: NodeConfiguration, place: str) -> None:
+        listener = self._listeners.get(place)
+        self._serve_node(configuration, listener=None if listener is None else listener.detach())
+
+    def _be_fabric(self, configuration: Path) -> None:
+        listeners = {place: self._listeners[place].detach() for place in FABRIC_PLACES if place in self._listeners}
+        fabric_main.serve(configuration, listeners=listeners)
+
+    def _fork(self, name: str, log: str, work: Callable[[], None], *, listeners: tuple[str, ...] = ()) -> None:
+        """Start a process, which inherits these listening sockets and no others."""
         try:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
@@ -134,13 +162,13 @@ class Agent:
             self._tell(protocol.NotStarted(name=name, reason=f"fork failed: {error}; raise the limit of processes"))
             return
         if process_id == 0:
-            self._be_child(agent, descriptor, work)
+            self._be_child(agent, descriptor, work, listeners)
         os.close(descriptor)
         self._children[process_id] = name
         self._names[name] = process_id
         self._tell(protocol.Started(name=name, process_id=process_id))
 
-    def _be_child(self, agent: int, log: int, work: Callable[[], None]) -> NoReturn:
+    def _be_child(self, agent: int, log: int, work: Callable[[], None], listeners: tuple[str, ...]) -> NoReturn:
         """In the new process: own session, dies with the agent, output into its log."""
         code = 1
         try:
@@ -159,6 +187,9 @@ class Agent:
                 os.close(descriptor)
             for end in (self._wakeup, self._wakeup_writer, self._supervisor):
                 end.close()
+            for place, listener in self._listeners.items():
+                if place not in listeners:
+                    listener.close()
             os.sched_setaffinity(0, self._cores)
             work()
             code = 0

@@ -27,6 +27,13 @@ class ShareOneCore(Message, frozen=True, kw_only=True, tag="share_one_core"):
     """Start every further process on one and the same processor core."""
 
 
+class Listen(Message, frozen=True, kw_only=True, tag="listen"):
+    """Listen by TCP at an address of this host, a free port for each place; for those to be started later."""
+
+    address: str
+    places: tuple[str, ...]
+
+
 class WarmUp(Message, frozen=True, kw_only=True, tag="warm_up"):
     """Import modules now, so that every process forked later has them."""
 
@@ -63,11 +70,18 @@ class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     grace_s: float
 
 
-ToAgent = StartNode | Peers | ShareOneCore | WarmUp | StartFabric | StartCommand | Signal | Shutdown
+ToAgent = StartNode | Peers | ShareOneCore | Listen | WarmUp | StartFabric | StartCommand | Signal | Shutdown
 
 
 class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):
     """The agent is ready to start processes."""
+
+
+class Listening(Message, frozen=True, kw_only=True, tag="listening"):
+    """The ports, by place; or why there are none."""
+
+    ports: dict[str, int]
+    error: str = ""
 
 
 class Started(Message, frozen=True, kw_only=True, tag="started"):
@@ -92,7 +106,7 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     code: int
 
 
-FromAgent = AgentUp | Started | NotStarted | Ended
+FromAgent = AgentUp | Listening | Started | NotStarted | Ended
 
 to_agent: Codec[ToAgent] = Codec(ToAgent, maximum_bytes=LARGEST_PACKET_BYTES)
 from_agent: Codec[FromAgent] = Codec(FromAgent, maximum_bytes=LARGEST_PACKET_BYTES)

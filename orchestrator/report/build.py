@@ -14,6 +14,7 @@ from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.heralding import LinkModel, link_model
 from orchestrator.report import circuits
+from orchestrator.run_directory import REFUSED_SUFFIX
 from orchestrator.scenario import Expectation, Link, Scenario
 from orchestrator.testbed import RunOutcome, last_lines
 
@@ -110,6 +111,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
             for each in outcome.processes
         ],
         "applications": {name: each.status for name, each in outcome.applications.items()},
+        "refused": _refused(event_log.parent),
     }
     report["expectations"] = [
         *(_exit_codes(outcome, gone) if scenario.check is None else ()),
@@ -117,6 +119,12 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
     ]
     report["ok"] = all(each["holds"] for each in report["expectations"])
     return report
+
+
+def _refused(run_directory: Path) -> dict[str, dict[str, int]]:
+    """What each process turned away, by kind: connections and frames."""
+    files = sorted((run_directory / "logs").glob(f"*{REFUSED_SUFFIX}"))
+    return {file.name.removesuffix(REFUSED_SUFFIX): msgspec.json.decode(file.read_bytes()) for file in files}
 
 
 def _state(rows: list[list[tuple[float, float]]]) -> predictions.PairState:

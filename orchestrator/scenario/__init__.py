@@ -3,6 +3,7 @@
 from orchestrator.scenario.faults import Fault, LinkDown, NodeKill
 from orchestrator.scenario.invariants import Check
 from orchestrator.scenario.random_faults import RandomFaults
+from orchestrator.scenario.sockets import Sockets
 from orchestrator.scenario.types import (
     Application,
     ClassicalLink,
@@ -46,6 +47,7 @@ __all__ = [
     "Scenario",
     "SenderReceiver",
     "SingleClick",
+    "Sockets",
     "Source",
     "Stop",
     "Time",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from orchestrator.scenario import faults, invariants, random_faults, types
+from orchestrator.scenario import faults, invariants, random_faults, sockets, types
 from orchestrator.scenario.hardware import Memory
 
 Broken = Iterator[tuple[str, str]]
@@ -173,6 +173,7 @@ _RULES = {
     types.Network: _network,
     random_faults.RandomFaults: _random_faults,
     invariants.Check: _check,
+    sockets.Sockets: sockets.broken_rules,
     faults.Timed: _timed,
     faults.Lasting: _lasting,
     faults.OverAtOnce: _over_at_once,

@@ -21,6 +21,7 @@ from orchestrator.scenario.section import (
     RefractiveIndex,
     Section,
 )
+from orchestrator.scenario.sockets import Sockets
 from qnode.config import NodeRole
 
 
@@ -257,6 +258,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     time: Time = msgspec.field(default_factory=Time)
     limits: Limits = msgspec.field(default_factory=Limits)
     placement: Placement = msgspec.field(default_factory=Placement)
+    sockets: Sockets = msgspec.field(default_factory=Sockets)
     nodes: Annotated[dict[Name, Node], msgspec.Meta(min_length=1)]
     links: dict[Name, Link] = {}
     classical_links: dict[Name, ClassicalLink] = {}

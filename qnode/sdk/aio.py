@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import selectors
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import TracebackType
@@ -63,25 +64,38 @@ def _awaitable(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncSession,
     return method
 
 
-def attach(*, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> AsyncSession:
+def attach(
+    *,
+    socket: str | None = None,
+    application: str | None = None,
+    holds_time: bool = True,
+    credentials: str | os.PathLike[str] | None = None,
+) -> AsyncSession:
     """A session with a node, to be used as ``async with attach() as session`` under ``run``.
 
     Raises:
         QloomError: the event loop is not that of ``run``.
         NodeGone: no node is there.
     """
-    return AsyncSession(socket=socket, application=application, holds_time=holds_time)
+    return AsyncSession(socket=socket, application=application, holds_time=holds_time, credentials=credentials)
 
 
 class AsyncSession:
     """An application's session with its node, under ``aio.run``; an asynchronous context manager."""
 
-    def __init__(self, *, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        socket: str | None = None,
+        application: str | None = None,
+        holds_time: bool = True,
+        credentials: str | os.PathLike[str] | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, _WaitingLoop):
             raise QloomError("an asynchronous session needs the event loop of qnode.sdk.aio.run(main())")
         self._loop = loop
-        self._connection = Connection(socket, application, holds_time=holds_time)
+        self._connection = Connection(socket, application, holds_time=holds_time, credentials=credentials)
         self._calls: dict[int, tuple[Call[Any], asyncio.Future[Any]]] = {}
         self._said_waiting_at = -1
 
@@ -95,8 +109,8 @@ class AsyncSession:
             raise
         self._loop.waiting_selector.sessions.append(self)
         self._loop.add_reader(connection.socket.FD, self._take_answers)
-        if connection.process_descriptor is not None:
-            self._loop.add_reader(connection.process_descriptor, self._node_ended)
+        for descriptor in connection.life_descriptors():
+            self._loop.add_reader(descriptor, self._look_for_trouble)
         return self
 
     async def __aexit__(
@@ -113,8 +127,8 @@ class AsyncSession:
         finally:
             self._loop.waiting_selector.sessions.remove(self)
             self._loop.remove_reader(self._connection.socket.FD)
-            if self._connection.process_descriptor is not None:
-                self._loop.remove_reader(self._connection.process_descriptor)
+            for descriptor in self._connection.life_descriptors():
+                self._loop.remove_reader(descriptor)
             self._connection.close(linger_ms=linger_ms)
 
     @property
@@ -247,11 +261,13 @@ class AsyncSession:
             self._connection.send_wait()
         return self._take_answers()
 
-    def _node_ended(self) -> None:
-        if self._connection.process_descriptor is not None:
-            self._loop.remove_reader(self._connection.process_descriptor)
-        self._take_answers()
-        self._fail_all(NodeGone(f"the process of node {self.node} has ended"))
+    def _look_for_trouble(self) -> None:
+        error = self._connection.trouble()
+        if error is not None:
+            for descriptor in self._connection.life_descriptors():
+                self._loop.remove_reader(descriptor)
+            self._take_answers()
+            self._fail_all(error)
 
     def _fail_all(self, error: QloomError) -> None:
         waiting, self._calls = self._calls, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec
@@ -26,14 +27,23 @@ def _blocking(call: Callable[P, Call[T]]) -> Callable[Concatenate[Session, P], T
     return method
 
 
-def attach(*, socket: str | None = None, application: str | None = None, holds_time: bool = True) -> Session:
+def attach(
+    *,
+    socket: str | None = None,
+    application: str | None = None,
+    holds_time: bool = True,
+    credentials: str | os.PathLike[str] | None = None,
+) -> Session:
     """Attach to a node; by default to the one that the environment names.
+
+    Args:
+        credentials: a private file that `qloom keys add` wrote, which names the node and has the keys.
 
     Raises:
         NodeGone: no node is there.
         RequestFailed: it does not want this application.
     """
-    return Session(Connection(socket, application, holds_time=holds_time))
+    return Session(Connection(socket, application, holds_time=holds_time, credentials=credentials))
 
 
 class Session:

@@ -9,7 +9,6 @@ import pytest
 
 from orchestrator.deployment import network_configuration, node_configurations, swap_configuration
 from orchestrator.fabric.operating_points import operating_models
-from orchestrator.run_directory import SocketDirectory
 from orchestrator.scenario import Network, Scenario
 from orchestrator.scenario.file import load, parse
 from orchestrator.scenario.hardware import Hardware, Memory
@@ -37,14 +36,14 @@ network: {routing: controller, controller: boss, hello_interval_s: 0.25, test_fr
 """
 
 
-def configured(scenario: Scenario, path: Path) -> dict[str, NodeConfiguration]:
-    each = node_configurations(scenario, SocketDirectory(path, -1), applications=True)
+def configured(scenario: Scenario) -> dict[str, NodeConfiguration]:
+    each = node_configurations(scenario, applications=True)
     return {configuration.name: configuration for configuration in each}
 
 
-def test_each_node_is_told_its_role_its_links_and_the_network(tmp_path: Path) -> None:
+def test_each_node_is_told_its_role_its_links_and_the_network() -> None:
     scenario = parse(NETWORK, source="t.yaml")
-    nodes = configured(scenario, tmp_path)
+    nodes = configured(scenario)
     assert {name: node.role for name, node in nodes.items()} == {
         "left": "end",
         "middle": "router",
@@ -121,9 +120,9 @@ def test_a_quantum_link_cannot_end_at_a_controller() -> None:
         parse(text, source="t.yaml")
 
 
-def test_the_metropolitan_network_is_the_published_one(tmp_path: Path) -> None:
+def test_the_metropolitan_network_is_the_published_one() -> None:
     scenario = load(QMAN)
-    nodes = configured(scenario, tmp_path)
+    nodes = configured(scenario)
     assert (len(nodes), len(scenario.links)) == (35, 37)
     assert sum(link.length_km for link in scenario.links.values()) == pytest.approx(245.367, abs=0.001)
     roles: dict[str, list[str]] = {}

@@ -11,6 +11,7 @@ import pytest
 
 from qnode.config import LinkConfiguration, NodeConfiguration
 from qnode.runtime import MOST_BUFFERED_REQUESTS, Shell, SteppingForever
+from qnode.security.refusals import Refusals
 from qnode.transport import CLIENTS, FABRIC
 from qnode.wire import application, fabric
 from qnode.wire.application import (
@@ -52,6 +53,7 @@ class FakeTransport:
         self.order: list[Any] = []
         self.watched: dict[int, bytes] = {}
         self.unwatched: list[int] = []
+        self.refusals = Refusals(None)
 
     @property
     def left(self) -> int:
@@ -80,7 +82,7 @@ class FakeTransport:
     def from_fabric(self) -> fabric.ToNode | None:
         return self.from_the_fabric.popleft() if self.from_the_fabric else None
 
-    def from_client(self) -> tuple[bytes, list[bytes]] | None:
+    def from_client(self) -> tuple[bytes, str, list[bytes]] | None:
         if not (self.from_the_fabric or self.from_the_clients or self.ended) and self.script:
             first = self.script[0][0] if isinstance(self.script[0], list) else self.script[0]
             if isinstance(first, tuple) and first[1] is not GONE:
@@ -88,7 +90,11 @@ class FakeTransport:
         if not self.from_the_clients:
             return None
         identity, *requests = self.from_the_clients.popleft()
-        return identity, [each if isinstance(each, bytes) else application.requests.encode(each) for each in requests]
+        return (
+            identity,
+            "",
+            [each if isinstance(each, bytes) else application.requests.encode(each) for each in requests],
+        )
 
     def to_fabric(self, message: fabric.ToFabric) -> None:
         fabric.to_fabric.encode(message)

@@ -13,7 +13,8 @@ from zmq.utils import z85
 
 from orchestrator.run_directory import Door
 from qnode.security.doorkeeper import new_key_pair
-from qnode.security.keys import Credentials, KeyPair, KeyTable, Security, write_private
+from qnode.security.keys import KeyTable, write_private
+from qnode.security.types import Credentials, KeyPair, Security
 
 FABRIC_PLACES = ("fabric", "control", "observer")
 SUPERVISOR = "supervisor"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from qnode.security.keys import Security
+from qnode.security.types import Security
 
 NodeRole = Literal["end", "router", "automated", "switch", "controller"]
 """RFC 9340 section 5.3.2: an end node; a quantum router; an automated node, which computes no routes; a switch, which

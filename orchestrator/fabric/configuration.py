@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestrator.scenario import Scenario
-from qnode.security.keys import Security
+from qnode.security.types import Security
 
 
 class FabricConfiguration(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from zmq.utils.monitor import parse_monitor_message
 from qnode.sdk.calls import Call, T
 from qnode.sdk.errors import BY_CODE, NodeGone, QloomError, RequestFailed
 from qnode.security.doorkeeper import secure_client
-from qnode.security.keys import Credentials, CredentialsError, read_credentials
+from qnode.security.keys import CredentialsError, read_credentials
+from qnode.security.types import Credentials
 from qnode.wire import application
 from qnode.wire.codec import MAXIMUM_PAYLOAD_BYTES
 from qnode.wire.version import VERSION

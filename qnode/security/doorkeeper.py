@@ -15,8 +15,9 @@ import zmq
 from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
-from qnode.security.keys import KeyPair, KeyTable, Security
+from qnode.security.keys import KeyTable
 from qnode.security.refusals import Refusals
+from qnode.security.types import KeyPair, Security
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 CLOSING_ENDPOINT = "inproc://doorkeeper"

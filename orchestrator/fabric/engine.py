@@ -6,6 +6,8 @@ in that window. When all of them have blocked again, their messages and operatio
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from orchestrator import control
@@ -398,6 +400,21 @@ class Engine:
         if seat.wake_at is not None:
             self.wake(seat, max(at, seat.wake_at))
 
+    def end_asks(self, seat: NodeSeat, most: int, reason: str, at: int) -> int:
+        """End up to ``most`` of a node's attempts, the latest first, and tell it; returns how many there were."""
+        ended = 0
+        for key, link in reversed([item for item in self._operations.items() if item[0][0] == seat.number]):
+            generation, end = self._link(seat, link)
+            qubit, series = generation.cancel(end, key[1], at) if ended < most else (None, None)
+            if qubit is not None:
+                self.started(generation, series)
+                self.laboratory.vacate(seat.name, "communication", at)
+                del self._operations[key]
+                ended += 1
+                event = fabric.Refused(at=at, operation=key[1], code="no_slot", reason=reason)
+                self.agenda.add(at, EventClass.OPERATION, seat.number, Delivery(seat, event))
+        return ended
+
     def _tell(
         self, seat: NodeSeat, event: fabric.Event, *, housekeeping: bool = False, late: bool = False
     ) -> tuple[NodeSeat, ...]:
@@ -456,6 +473,7 @@ class Engine:
             self.laboratory.place_pair(
                 names, generation.link.ends, series.outcome.state, since_ps=series.emitted_at, pair=series.pair_id
             )
+            self.faults.quantum.pass_through(generation.name, names[1], series.emitted_at[1], pair=series.pair_id)
             self.truth.heralded(series.pair_id, generation.name, names)
             self.log.write(
                 at,
@@ -495,12 +513,13 @@ class Engine:
         try:
             if down := self.faults.links.why_down(what.link):
                 raise OperationRefused("refused", f"link {what.link} is down ({down}); {what.qubit} was not sent")
-            self.laboratory.depart(seat.name, what.qubit, link.transmission, at)
+            in_fibre = partial(self.faults.quantum.pass_through, what.link, what.qubit, at)
+            self.laboratory.depart(seat.name, what.qubit, link.transmission, at, then=in_fibre)
         except OperationRefused as refusal:
             event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
             return self._tell(seat, event)
         draw = self.streams.of("transmission", what.link).uniform()
-        survived = draw < noise.transmission_survival_probability(link)
+        survived = draw < noise.transmission_survival_probability(self.faults.quantum.link(what.link))
         if not survived and link.transmission.heralded_arrival:
             self.laboratory.lose(what.qubit, at)
         elif not survived:

@@ -127,6 +127,25 @@ class LinkGeneration:
         self.free_at = max(self.free_at, at)
         return self.start()
 
+    def change(self, models: tuple[LinkModel, ...], at: int) -> Series | None:
+        """From ``at`` (ps) on, attempts follow other models, one for each operating point as before.
+
+        A series under way is drawn again from now: waiting has no memory. One that has its first herald stays.
+        Returns a series if one starts now.
+        """
+        series, self.series = self.series, None
+        self.models = models
+        if series is not None:
+            series.cancelled = True
+            self.matched.appendleft(series.asks)
+        self.free_at = max(self.free_at, at)
+        return self.start()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether both ends want a pair and no attempt of theirs will ever succeed as things are."""
+        return self.series is None and bool(self.matched)
+
     def cancel(self, end: int, operation: int, at: int) -> tuple[str | None, Series | None]:
         """An end no longer wants a pair.
 

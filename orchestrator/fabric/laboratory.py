@@ -7,16 +7,17 @@ before anything is changed.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from orchestrator.fabric import gates, noise
+from orchestrator.fabric.memories import NodeMemories
 from orchestrator.fabric.registers import Registers, RegisterTooLarge
 from orchestrator.fabric.streams import Streams
 from orchestrator.scenario import Transmission
-from orchestrator.scenario.hardware import Hardware, Memory
+from orchestrator.scenario.hardware import Hardware
 from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
 
 
@@ -68,7 +69,6 @@ class TrueQubit:
     name: str
     owner: str
     role: Role
-    memory: Memory
     touched_ps: int
     """Until when its decoherence has been applied."""
     pair_id: str | None = None
@@ -84,6 +84,7 @@ class Laboratory:
         self.registers = Registers(max_register_bytes=register_bytes)
         self.qubits: dict[str, TrueQubit] = {}
         self._hardware = hardware
+        self.memories = {node: NodeMemories(each) for node, each in hardware.items()}
         self._streams = streams
         self._ended: OrderedDict[str, str] = OrderedDict()
         self.occupancy: dict[tuple[str, Role], Occupancy] = {}
@@ -192,13 +193,13 @@ class Laboratory:
             self.occupy(node, step.role, at)
             registers.prepare(step.qubit)
             noise.after_initialise(registers, hardware, step.qubit)
-            self.qubits[step.qubit] = TrueQubit(step.qubit, node, step.role, self._memory(node, step.role), at)
+            self.qubits[step.qubit] = TrueQubit(step.qubit, node, step.role, at)
         elif isinstance(step, Move):
             (qubit,) = self._present(node, (step.qubit,), at)
             if qubit.role != step.role:
                 self.occupy(node, step.role, at)
                 self.vacate(node, qubit.role, at)
-                qubit.role, qubit.memory = step.role, self._memory(node, step.role)
+                qubit.role = step.role
             noise.after_move(registers, hardware, step.qubit)
         else:
             self.owned(node, step.qubit)
@@ -232,11 +233,14 @@ class Laboratory:
         """Put a heralded pair into the communication slots that its ends had bound; each ages from its own instant."""
         self.registers.insert(names, state)
         for name, owner, since in zip(names, owners, since_ps, strict=True):
-            memory = self._memory(owner, "communication")
-            self.qubits[name] = TrueQubit(name, owner, "communication", memory, since, pair)
+            self.qubits[name] = TrueQubit(name, owner, "communication", since, pair)
 
-    def depart(self, node: str, name: str, transmission: Transmission, at: int) -> TrueQubit:
+    def depart(
+        self, node: str, name: str, transmission: Transmission, at: int, *, then: Callable[[], None] = lambda: None
+    ) -> TrueQubit:
         """The qubit leaves ``node``'s slot for a fibre, where it belongs to nobody and does not decay in a memory.
+
+        ``then``: what else befalls it in the fibre.
 
         Raises:
             OperationRefused: ``node`` does not own it.
@@ -244,6 +248,7 @@ class Laboratory:
         try:
             (qubit,) = self._present(node, (name,), at)
             noise.transmit_noise(self.registers, transmission, name)
+            then()
         except RegisterTooLarge as error:
             raise OperationRefused("limit", str(error)) from error
         self.vacate(node, qubit.role, at)
@@ -259,13 +264,18 @@ class Laboratory:
         self.occupy(node, "communication", at)
         qubit = self.qubits[name]
         qubit.owner, qubit.role, qubit.touched_ps = node, "communication", at
-        qubit.memory = self._memory(node, "communication")
 
     def lose(self, name: str, at: int) -> None:
         """A qubit in a fibre is lost."""
         self._trace_out(name)
         del self.qubits[name]
         self._remember(name, f"was lost in a fibre at {at / 1e12:.9g} s")
+
+    def lose_from(self, node: str, names: Sequence[str], at: int) -> None:
+        """The slots in which these qubits of ``node`` lie have failed: the qubits end."""
+        for name in names:
+            self._trace_out(name)
+            self._end(name, f"was lost when its slot at {node} failed", at)
 
     def lose_all(self, node: str, at: int) -> list[TrueQubit]:
         """The node has lost its memories: every qubit of its own ends. Returns them."""
@@ -297,10 +307,16 @@ class Laboratory:
         occupancy = self.occupancy.get((node, role))
         if occupancy is None:
             occupancy = self.occupancy[(node, role)] = Occupancy()
-        slots = self._memory(node, role).slots
+        slots, failed = self.memories[node].slots(role), self.memories[node].failed.get(role, 0)
         if occupancy.occupied >= slots:
-            raise OperationRefused("no_slot", f"all {slots} {role} slots of {node} are occupied")
+            out_of_service = f", {failed} more are out of service" if failed else ""
+            raise OperationRefused("no_slot", f"all {slots} {role} slots of {node} are occupied{out_of_service}")
         occupancy.enter(at)
+
+    def occupied(self, node: str, role: Role) -> int:
+        """How many of a node's slots of ``role`` are bound."""
+        occupancy = self.occupancy.get((node, role))
+        return occupancy.occupied if occupancy is not None else 0
 
     def vacate(self, node: str, role: Role, at: int) -> None:
         """Free a slot at the instant ``at`` (ps)."""
@@ -327,8 +343,7 @@ class Laboratory:
                 raise OperationRefused("gone", f"qubit {name} {self._ended.get(name, 'does not exist')}")
         copy.insert(tuple(names), self.registers.reduced(names))
         for name in names:
-            qubit = self.qubits[name]
-            noise.age(copy, name, qubit.memory, max(0, at - qubit.touched_ps))
+            self._decohere(copy, self.qubits[name], at)
         return copy.reduced(names)
 
     def _present(self, node: str, names: Sequence[str], at: int) -> list[TrueQubit]:
@@ -341,8 +356,14 @@ class Laboratory:
     def _age(self, qubit: TrueQubit, at: int) -> None:
         """Apply the decoherence since the qubit was last touched."""
         if qubit.touched_ps != at:
-            noise.age(self.registers, qubit.name, qubit.memory, at - qubit.touched_ps)
+            self._decohere(self.registers, qubit, at)
             qubit.touched_ps = at
+
+    def _decohere(self, registers: Registers, qubit: TrueQubit, at: int) -> None:
+        """What the qubit's memory does to it until ``at`` (ps); in a fibre it lies in none."""
+        memories = self.memories.get(qubit.owner)
+        if memories is not None and at > qubit.touched_ps:
+            memories.age(registers, qubit.name, qubit.role, qubit.touched_ps, at)
 
     def _end(self, name: str, how: str, at: int) -> None:
         qubit = self.qubits.pop(name)
@@ -357,10 +378,6 @@ class Laboratory:
     def _check_new(self, name: str, prepared: set[str]) -> None:
         if not name or name in prepared or name in self.qubits or name in self._ended:
             raise OperationRefused("bad_request", f"cannot prepare a qubit named {name!r}: that name is used")
-
-    def _memory(self, node: str, role: Role) -> Memory:
-        hardware = self._hardware[node]
-        return hardware.communication if role == "communication" else hardware.storage
 
 
 def _check_arity(step: Gate, matrix: np.ndarray) -> None:

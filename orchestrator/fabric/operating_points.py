@@ -18,16 +18,19 @@ from qnode.config import BellDiagonal, OperatingPoint
 HALVINGS = 4
 
 
-def operating_models(link: Link) -> tuple[LinkModel, ...]:
+def operating_models(link: Link, *, points: int | None = None) -> tuple[LinkModel, ...]:
     """The link's models by operating point: the scenario's first, then each with half the bright-state population of
-    the one before, as long as that brings fidelity (dark counts end it)."""
+    the one before, as long as that brings fidelity (dark counts end it).
+
+    ``points``: exactly so many, whatever they bring, for a link that has changed since its nodes were told.
+    """
     models = [link_model(link)]
     if isinstance(link.heralding, SingleClick):
         given = link.heralding.bright_state_population
         alphas = tuple(given) if isinstance(given, Sequence) else (given, given)
         for halving in range(1, HALVINGS + 1):
             model = link_model(link, bright_state_population=[alpha / 2**halving for alpha in alphas])
-            if model.fidelity <= models[-1].fidelity:
+            if len(models) == points or (points is None and model.fidelity <= models[-1].fidelity):
                 break
             models.append(model)
     return tuple(models)

@@ -211,6 +211,20 @@ class Registers:
         self._remove(register, (qubit,), rest)
         return outcome
 
+    def probe(self, qubit: str, operators: tuple[Array, Array], draw: float) -> int:
+        """Measure without taking the qubit: outcome k does ``operators[k]`` (2, 2) to it, their squares add up to 1.
+
+        The outcome is 0 iff ``draw``, uniform in [0, 1), is below its probability.
+        """
+        register = self._find(qubit)
+        marginal = _marginal(register, (register.qubits.index(qubit),))
+        weights = [max(0.0, float(np.trace(each @ marginal @ each.conj().T).real)) for each in operators]
+        certain = weights[0] > 1.0 - CERTAIN
+        outcome = 0 if certain or (weights[0] >= CERTAIN and draw < weights[0]) else 1
+        self.apply(operators[outcome], (qubit,))
+        register.array *= 1.0 / (math.sqrt(weights[outcome]) if register.ket else weights[outcome])
+        return outcome
+
     def measure_bell(self, first: str, second: str, draw: float) -> tuple[int, int]:
         """Joint Bell measurement: bits (x, z) name the state (X^x Z^z (x) I)|Phi+> found; both qubits are gone.
 

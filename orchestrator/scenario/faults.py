@@ -6,17 +6,21 @@ Toxiproxy and Chaos Mesh (named faults with a duration, selectors), and Jepsen (
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 
+from orchestrator.scenario.hardware import Probability
 from orchestrator.scenario.section import Interval, Moment, Section
+from qnode.wire.quantum import Role
 
 Select = Literal["one", "minority", "majority", "all"]
 Shift = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 """Seconds."""
 WallTime = Annotated[float, msgspec.Meta(gt=0, le=10)]
 """Seconds of the wall clock, few enough that the fabric is not taken for dead."""
+EveBasis = Literal["z", "x", "y", "random_zx", "random_xyz"]
 
 
 class Timed(Section, frozen=True, kw_only=True, tag_field="kind"):
@@ -53,6 +57,16 @@ class OnLink(Timed, frozen=True, kw_only=True):
     """In place of ``link``: drawn anew at each strike, by the seed and the fault's name."""
     among: tuple[str, ...] = ()
     """The links to select from. Default: all that the fault can strike."""
+
+
+class OnQuantumLink(OnLink, Lasting, frozen=True, kw_only=True):
+    """A fault of what is quantum about links: their pairs, and the qubits that are sent over them."""
+
+    strikes_classical_links: ClassVar[bool] = False
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """The heralding schemes whose links it can strike; empty: all."""
+    needs_fibre: ClassVar[bool] = False
+    """Whether it can strike no link of length 0."""
 
 
 class OnNode(Timed, frozen=True, kw_only=True):
@@ -146,6 +160,107 @@ class FabricKill(OverAtOnce, frozen=True, kw_only=True, tag="fabric_kill"):
     """The fabric's process is killed; it comes back from its journal, and the same events come."""
 
 
+class QuantumDown(OnQuantumLink, frozen=True, kw_only=True, tag="quantum_down"):
+    """A link makes no pairs and carries no qubits; the classical channel beside it goes on."""
+
+
+class ExtraLoss(OnQuantumLink, frozen=True, kw_only=True, tag="extra_loss"):
+    """The fibre loses more, evenly over its length; a plain source succeeds that much less often."""
+
+    needs_fibre: ClassVar[bool] = True
+
+    loss_db: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    """Added to the loss from end to end."""
+
+
+class HeraldLatency(OnQuantumLink, frozen=True, kw_only=True, tag="herald_latency"):
+    """Heralds take longer to both ends; attempts that wait for them follow one another that much later."""
+
+    added_s: Interval
+
+
+class DarkCounts(OnQuantumLink, frozen=True, kw_only=True, tag="dark_counts"):
+    """The detectors click by themselves: false heralds."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("single_click", "double_click", "midpoint_source", "sender_receiver")
+
+    dark_count_probability: Probability
+    """Per detector and detection window, in place of the link's own."""
+
+
+class PauliNoise(OnQuantumLink, frozen=True, kw_only=True, tag="pauli_noise"):
+    """Pauli errors in the fibre: on each qubit that is sent, and on the second end's half of each heralded pair."""
+
+    pauli_probabilities: tuple[Probability, Probability, Probability]
+    """Probabilities of an X, a Y and a Z."""
+
+
+class FidelityDrift(OnQuantumLink, frozen=True, kw_only=True, tag="fidelity_drift"):
+    """A link that loses its alignment: depolarisation of what passes it, with a probability that grows with the time t
+    since the strike as 1 - exp(-rate_per_s t)."""
+
+    rate_per_s: Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+
+
+class Eavesdropping(OnQuantumLink, frozen=True, kw_only=True):
+    """Eve has a tap in the fibre: on each qubit that is sent, and on the second end's half of each heralded pair."""
+
+    fraction: Probability = 1.0
+    """Of the qubits that she attacks."""
+    basis: EveBasis = "random_zx"
+    """Along which she measures; a random one is drawn anew for each qubit."""
+
+    @property
+    def angle_rad(self) -> float:
+        """Between her two states in a quarter turn: 0 learns nothing, pi/2 all about the chosen basis."""
+        raise NotImplementedError
+
+
+class InterceptResend(Eavesdropping, frozen=True, kw_only=True, tag="intercept_resend"):
+    """Eve measures and sends on what she found."""
+
+    @property
+    def angle_rad(self) -> float:
+        """She measures fully."""
+        return math.pi / 2
+
+
+class EntangleAndMeasure(Eavesdropping, frozen=True, kw_only=True, tag="entangle_and_measure"):
+    """Eve lets a probe interact with the qubit, by a part of a CNOT in the chosen basis, and measures the probe."""
+
+    strength: Probability
+    """How far the probe is turned: its two states overlap by cos(strength pi/2). 1 is as good as intercept_resend."""
+
+    @property
+    def angle_rad(self) -> float:
+        """Of the probe's two states."""
+        return self.strength * math.pi / 2
+
+
+class MemoryLifetime(OnNode, Lasting, frozen=True, kw_only=True, tag="memory_lifetime"):
+    """A node's memories decay faster, or slower: T1, T2 and the depolarising time are multiplied."""
+
+    factor: Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+
+
+class SlotFailure(OnNode, Lasting, frozen=True, kw_only=True, tag="slot_failure"):
+    """Memory slots of a node are out of service, free ones first; what lies in others is lost, and the node notices."""
+
+    slots: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    """How many."""
+    role: Role = "communication"
+
+
+class BurstDecoherence(OnNode, OverAtOnce, frozen=True, kw_only=True, tag="burst_decoherence"):
+    """All qubits in a node's memories are upset at once, as by a cosmic ray (McEwen et al. 2022, Nat. Phys. 18 107)."""
+
+    amplitude_damping: Probability = 0.0
+    """Probability that |1> decays to |0>, as where the ray's quasiparticles take a transmon's energy."""
+    dephasing_probability: Probability = 0.0
+    """Probability of a Z."""
+    depolarising_probability: Probability = 0.0
+
+
 Fault = (
     LinkDown
     | NodeKill
@@ -159,9 +274,31 @@ Fault = (
     | ClockReset
     | FabricPause
     | FabricSlow
+    | QuantumDown
+    | ExtraLoss
+    | HeraldLatency
+    | DarkCounts
+    | PauliNoise
+    | FidelityDrift
+    | InterceptResend
+    | EntangleAndMeasure
+    | MemoryLifetime
+    | SlotFailure
+    | BurstDecoherence
 )
 KINDS: dict[str, type[Timed]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fault)}
 """By the name that scenarios give."""
+
+
+def cannot_strike(kind: type[Timed], *, scheme: str, length_km: float) -> str:
+    """Why faults of this kind mean nothing on a quantum link of that heralding scheme and length; empty if they do."""
+    if not issubclass(kind, OnQuantumLink):
+        return ""
+    if kind.schemes and scheme not in kind.schemes:
+        return f"a link with heralding {' or '.join(kind.schemes)}, where that makes sense, found {scheme}"
+    if kind.needs_fibre and length_km == 0:
+        return "a link with a fibre, found one of length 0"
+    return ""
 
 
 def kind_of(fault: Timed) -> str:

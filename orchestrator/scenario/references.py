@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.scenario.check import nearest
 from orchestrator.scenario.document import Problem, Tree, joined
-from orchestrator.scenario.faults import KINDS, OnLink, Timed
+from orchestrator.scenario.faults import KINDS, OnLink, Timed, cannot_strike
 
 
 def check_references(tree: Tree, *, problems: list[Problem]) -> None:
@@ -76,6 +76,10 @@ class _References:
                 name = _text(fault, field)
                 if name is not None and name.value:
                     self._target(name, known, quantum, classical, path=joined(path, field))
+            if quantum and _text(fault, "select") is not None and issubclass(known, OnLink):
+                reasons = [_unfit(known, link) for link in quantum.values()]
+                if all(reasons):
+                    self._report(joined(path, "select"), fault.line, f"expected {reasons[0]} on every link")
             for field in ("among", "nodes"):
                 for number, name in enumerate(_items(fault, field)):
                     self._target(name, known, quantum, classical, path=joined(joined(path, field), number))
@@ -92,6 +96,8 @@ class _References:
             what = "a link" if kind.strikes_classical_links else "a quantum link"
             message = f"expected the name of {what}, found {name.value!r}{nearest(str(name.value), links)}"
             self._report(path, name.line, message)
+        elif name.value in quantum and (reason := _unfit(kind, quantum[str(name.value)])):
+            self._report(path, name.line, f"expected {reason}")
 
     def _random_faults(self) -> None:
         known = {*self._nodes, *_members(self._root, "links"), *_members(self._root, "classical_links")}
@@ -151,6 +157,15 @@ def _items(tree: Tree, key: str) -> list[Tree]:
 def _text(tree: Tree, key: str) -> Tree | None:
     member = tree.value.get(key) if isinstance(tree.value, dict) else None
     return member if member is not None and isinstance(member.value, str) else None
+
+
+def _unfit(kind: type[Timed], link: Tree) -> str:
+    """Why a fault of this kind cannot strike a link."""
+    heralding = link.value.get("heralding") if isinstance(link.value, dict) else None
+    scheme = _text(heralding, "scheme") if heralding is not None else None
+    length = link.value.get("length_km") if isinstance(link.value, dict) else None
+    length_km = length.value if length is not None and isinstance(length.value, (int, float)) else 1.0
+    return cannot_strike(kind, scheme=str(scheme.value) if scheme is not None else "source", length_km=length_km)
 
 
 def _communication_slots(node: Tree) -> object:

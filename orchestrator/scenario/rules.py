@@ -124,6 +124,19 @@ def _over_at_once(fields: Mapping[str, object]) -> Broken:
         yield "for_s", "expected none: this fault is over at once, and there is nothing to heal"
 
 
+def _pauli_noise(fields: Mapping[str, object]) -> Broken:
+    yield from _transmission(fields)
+    probabilities = fields.get("pauli_probabilities")
+    if isinstance(probabilities, (list, tuple)) and not any(probabilities):
+        yield "pauli_probabilities", "expected one above 0, found none"
+
+
+def _burst(fields: Mapping[str, object]) -> Broken:
+    names = ("amplitude_damping", "dephasing_probability", "depolarising_probability")
+    if all(fields.get(name, 1.0) == 0.0 for name in names):
+        yield "", f"expected one of {', '.join(names)} above 0, found none"
+
+
 def _on_link(fields: Mapping[str, object]) -> Broken:
     yield from _target(fields, "link")
 
@@ -178,5 +191,7 @@ _RULES = {
     faults.Lasting: _lasting,
     faults.OverAtOnce: _over_at_once,
     faults.OnLink: _on_link,
+    faults.PauliNoise: _pauli_noise,
+    faults.BurstDecoherence: _burst,
     faults.OnNode: _on_node,
 }

@@ -92,7 +92,8 @@ def _class_of(name: str) -> type[msgspec.Struct]:
 def _describe(definition: dict[str, Any], *, documented: type[msgspec.Struct]) -> None:
     """Adds the descriptions of the fields, and closes the object to unknown keys."""
     for name, text in _field_docstrings(documented).items():
-        definition["properties"][name].setdefault("description", text)
+        if name in definition["properties"]:  # not where it is about the class
+            definition["properties"][name].setdefault("description", text)
     definition["additionalProperties"] = False
 
 

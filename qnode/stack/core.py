@@ -181,6 +181,11 @@ class Core:
         held.busy = True
         self.operate(fabric.Circuit(steps=(Discard(qubit=held.name),)), Leaving(self, (held,), f"was discarded: {why}"))
 
+    def lives(self, held: HeldQubit) -> bool:
+        """Whether a qubit is there and not on its way out."""
+        is_there = self.memory.qubits.get(held.name) is held and held.doomed is None
+        return is_there and held.slot.state is not SlotState.LEAVING
+
     def settle(self, held: HeldQubit) -> None:
         """An operation has left the qubit where it was; if it was to be discarded meanwhile, it is now."""
         held.busy = False

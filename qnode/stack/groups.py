@@ -384,7 +384,7 @@ class Groups:
     def _deliver(self, membership: Membership, number: int, qubit: str) -> None:
         """This node's qubit of a state belongs to the application now."""
         held = self.core.memory.qubits.get(qubit)
-        if held is None:
+        if held is None or not self.core.lives(held):
             return
         self.core.memory.unpair(held)
         held.session = membership.session

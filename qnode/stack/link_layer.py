@@ -60,8 +60,8 @@ class Consumer(Protocol):
     def heralded(self, held: HeldQubit, herald: Heralded) -> None:
         """A pair is there; its half is free to use."""
 
-    def died(self, held: HeldQubit, why: str) -> None:
-        """A pair whose herald came after the news of its end; its half is being discarded."""
+    def died(self, held: HeldQubit, why: str, *, tell: bool) -> None:
+        """A pair that was dead before its herald came; ``tell``: the other end does not know."""
 
     def refused(self, reason: str) -> None:
         """The fabric will never make such pairs."""
@@ -283,12 +283,15 @@ class LinkLayer:
         assert isinstance(generating, Generating)
         generating.ended()
         held, consumer = generating.held, generating.consumer
+        here, held.doomed = held.doomed, None
         core.memory.pair(held, PairEnd(herald.pair_id, self.links[herald.link].remote, herald.emitted_at))
         held.busy = False
         if consumer is None:
             core.discard(held, why="its request had ended before the herald")
+        elif here is not None:
+            consumer.died(held, here[0], tell=dead_because is None)
         elif dead_because is not None:
-            consumer.died(held, dead_because)
+            consumer.died(held, dead_because, tell=False)
         else:
             consumer.to_herald -= 1
             consumer.heralded(held, herald)

@@ -23,6 +23,8 @@ class SlotState(Enum):
     """Holds any other qubit."""
     LEAVING = "leaving"
     """Its qubit is being measured, sent or discarded."""
+    FAILED = "failed"
+    """Out of service."""
 
 
 class Cause(Enum):
@@ -39,6 +41,8 @@ class Cause(Enum):
     """The operation that was to take the qubit was refused."""
     STAY = "stay"
     RELEASE = "release"
+    FAIL = "fail"
+    COME_BACK = "come back"
 
 
 TRANSITIONS: dict[tuple[SlotState, Cause], SlotState] = {
@@ -53,6 +57,8 @@ TRANSITIONS: dict[tuple[SlotState, Cause], SlotState] = {
     (SlotState.LEAVING, Cause.STAY_PAIRED): SlotState.ENTANGLED,
     (SlotState.LEAVING, Cause.STAY): SlotState.HOLDING,
     (SlotState.LEAVING, Cause.RELEASE): SlotState.FREE,
+    (SlotState.FREE, Cause.FAIL): SlotState.FAILED,
+    (SlotState.FAILED, Cause.COME_BACK): SlotState.FREE,
 }
 
 
@@ -125,6 +131,9 @@ class Memory:
     halves: dict[str, HeldQubit] = field(default_factory=dict)
     """The qubit here of each pair, by the pair's id."""
     _free: dict[Role, list[MemorySlot]] = field(init=False)
+    _failed: dict[Role, list[MemorySlot]] = field(init=False)
+    _to_fail: dict[Role, int] = field(init=False)
+    """How many are out of service. One is as good as another: those that are still bound fail once they are free."""
     releases: int = 0
     """How often a slot has become free."""
     _vacating: list[MemorySlot] = field(default_factory=list)
@@ -139,10 +148,40 @@ class Memory:
             "communication": [MemorySlot("communication", i) for i in reversed(range(self.communication_slots))],
             "storage": [MemorySlot("storage", i) for i in reversed(range(self.storage_slots))],
         }
+        self._failed = {"communication": [], "storage": []}
+        self._to_fail = {"communication": 0, "storage": 0}
 
     def free(self, role: Role) -> int:
         """How many slots of ``role`` are free."""
         return len(self._free[role])
+
+    def working(self, role: Role) -> int:
+        """How many slots of ``role`` are not out of service."""
+        total = self.communication_slots if role == "communication" else self.storage_slots
+        return total - self._to_fail[role]
+
+    def out_of_service(self, role: Role, number: int) -> None:
+        """So many slots of ``role`` have failed, and are not to be used until fewer have."""
+        self._to_fail[role] = number
+        self.releases += 1
+        while len(self._failed[role]) > number:
+            slot = self._failed[role].pop()
+            slot.change(Cause.COME_BACK)
+            self._free[role].append(slot)
+        self._retire(role)
+
+    def _retire(self, role: Role) -> None:
+        """Take free slots out of service, as long as there are too few."""
+        while self._free[role] and len(self._failed[role]) < self._to_fail[role]:
+            slot = self._free[role].pop()
+            slot.change(Cause.FAIL)
+            self._failed[role].append(slot)
+
+    def _freed(self, slot: MemorySlot) -> None:
+        """A slot is empty."""
+        self._free[slot.role].append(slot)
+        self.releases += 1
+        self._retire(slot.role)
 
     def take(self, role: Role, cause: Cause, *, session: int | None, name: str | None = None) -> HeldQubit:
         """Put a new qubit (or one that arrived under ``name``) into a free slot of ``role``; there must be one."""
@@ -160,8 +199,7 @@ class Memory:
         """The qubit is gone and its slot is free; ``why`` completes 'the qubit ...'."""
         held.slot.change(Cause.RELEASE)
         held.slot.qubit = None
-        self._free[held.slot.role].append(held.slot)
-        self.releases += 1
+        self._freed(held.slot)
         self.unpair(held)
         del self.qubits[held.name]
         self._ended[held.name] = why
@@ -200,8 +238,7 @@ class Memory:
         """The move is done: its old slot is free."""
         self._vacating.remove(old)
         old.state, old.qubit = SlotState.FREE, None
-        self._free[old.role].append(old)
-        self.releases += 1
+        self._freed(old)
 
     def undo_move(self, held: HeldQubit, old: MemorySlot) -> None:
         """The move was refused: the qubit is still in its old slot."""
@@ -209,8 +246,7 @@ class Memory:
         old.state = new.state
         self._vacating.remove(old)
         new.state, new.qubit = SlotState.FREE, None
-        self._free[new.role].append(new)
-        self.releases += 1
+        self._freed(new)
 
     def fate(self, name: str) -> str:
         """What became of a qubit that is not here."""
@@ -228,5 +264,8 @@ class Memory:
         for held in self.qubits.values():
             assert held.slot.qubit == held.name
             assert held.slot.state is not SlotState.FREE
-        total = len(slots) + len(self._vacating) + sum(len(free) for free in self._free.values())
+        for role, failed in self._failed.items():
+            assert len(failed) == self._to_fail[role] or not self._free[role], "a slot is free that should have failed"
+        unbound = (*self._free.values(), *self._failed.values())
+        total = len(slots) + len(self._vacating) + sum(map(len, unbound))
         assert total == self.communication_slots + self.storage_slots, "a slot was lost"

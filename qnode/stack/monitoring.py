@@ -46,10 +46,10 @@ class LinkMonitor:
         """Measure it."""
         self.monitoring.sacrifice(self, held, herald)
 
-    def died(self, held: HeldQubit, why: str) -> None:
+    def died(self, held: HeldQubit, why: str, *, tell: bool) -> None:
         """It is worth nothing."""
         self.to_herald -= 1
-        self.monitoring.core.discard(held, why=why, tell=False)
+        self.monitoring.core.discard(held, why=why, tell=tell)
 
     def refused(self, reason: str) -> None:
         """The fabric will never make such pairs."""

@@ -14,7 +14,7 @@ from qnode.stack.core import Core, RequestRefused, Session
 from qnode.stack.events import Action, Answer, Asked, Event, SessionEnded, Started, TimerFired
 from qnode.stack.groups import Groups
 from qnode.stack.link_layer import LinkLayer
-from qnode.stack.memory import Memory
+from qnode.stack.memory import HeldQubit, Memory
 from qnode.stack.messages import Mailbox
 from qnode.stack.monitoring import Monitoring
 from qnode.stack.pair_requests import PairRequests
@@ -41,7 +41,7 @@ from qnode.wire.circuits import (
     Teardown,
 )
 from qnode.wire.codec import WireError
-from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused
+from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused, SlotsOutOfService
 from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, GroupOutcome, GroupReady
 from qnode.wire.peer import (
     Acknowledged,
@@ -211,6 +211,8 @@ class Node:
             self.transmission.arrived(event)
         elif isinstance(event, Lost):
             self.transmission.lost(event)
+        elif isinstance(event, SlotsOutOfService):
+            self._slots_out_of_service(event)
         elif isinstance(event, Started) and self.configuration.network is not None:
             self.routing.start()
             self.monitoring.start()
@@ -395,7 +397,31 @@ class Node:
         cutoff_ps = self.core.cutoff_ps(held)
         if cutoff_ps is not None and self.core.now >= held.pair.emitted_at + cutoff_ps:
             self.teleportation.discarded(held.pair.pair_id, "older than the cutoff")
-            self.pair_requests.expire(held)
+            self.pair_requests.lose(held, "older than the cutoff")
+
+    def _slots_out_of_service(self, event: SlotsOutOfService) -> None:
+        """Slots have failed, and the qubits in them are lost; or they are back."""
+        core = self.core
+        core.record("slots_out_of_service", role=event.role, number=event.number, lost=event.lost)
+        for name in event.lost:
+            held = core.memory.qubits.get(name)
+            if held is not None:
+                self._lost(held, "its slot failed")
+            else:
+                self.transmission.slot_failed(name)
+        core.memory.out_of_service(event.role, event.number)
+        if self.configuration.network is not None:
+            self.circuits.signalling.slots_changed()
+
+    def _lost(self, held: HeldQubit, why: str) -> None:
+        """A qubit is gone: whoever counts on it hears of it, and so does the other end if it is a half of a pair."""
+        if held.pair is None:
+            self.core.discard(held, why=why)
+        elif self.circuits.signalling.owns(held):
+            self.circuits.signalling.half_lost(held.pair.pair_id, why)
+        else:
+            self.teleportation.discarded(held.pair.pair_id, why)
+            self.pair_requests.lose(held, why)
 
     def _of_pair(self, sender: str, message: TeleportOutcome | PairDiscarded | PreparedRemotely) -> None:
         """News of a pair, for its half here. News of one that is gone is late; news before the herald is kept."""
@@ -405,6 +431,8 @@ class Node:
                 self._early.setdefault(message.pair_id, []).append((sender, message))
             elif isinstance(message, TeleportOutcome) and message.confirm:
                 self.core.tell_of_pair(sender, QubitArrived(pair_id=message.pair_id, arrived=False))
+            elif isinstance(message, PairDiscarded):
+                self.pair_requests.lost_remotely(message.pair_id)
         elif sender != held.pair.remote:
             self.core.record("message_dropped", sender=sender, reason=f"{message.pair_id} is not a pair with it")
         elif isinstance(message, TeleportOutcome):

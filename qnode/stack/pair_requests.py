@@ -67,9 +67,9 @@ class PairRequest:
         """A pair for this request."""
         self.requests.heralded(self, held, herald)
 
-    def died(self, held: HeldQubit, why: str) -> None:
+    def died(self, held: HeldQubit, why: str, *, tell: bool) -> None:
         """The pair is worth nothing; another is generated in its place."""
-        self.requests.core.discard(held, why=why, tell=False)
+        self.requests.core.discard(held, why=why, tell=tell)
 
     def refused(self, reason: str) -> None:
         """The fabric will never make such pairs."""
@@ -284,15 +284,23 @@ class PairRequests:
         del self.requests[(request.session, request.call)]
         self.core.cancel_timer(request.timer)
 
-    def expire(self, held: HeldQubit) -> None:
-        """The pair whose half is ``held`` has grown too old."""
+    def lose(self, held: HeldQubit, why: str) -> None:
+        """The pair whose half is ``held`` has grown too old, or the half is lost."""
         self._drop(held)
-        self.core.discard(held, why="older than the cutoff")
+        self.core.discard(held, why=why)
 
     def discarded_remotely(self, held: HeldQubit, told_by: str, told: PairDiscarded) -> None:
         """The other end lost its half: ours is worth nothing. A repeated telling changes nothing."""
         self._drop(held)
         self.core.discard(held, why=f"at {told_by}, {told.reason}", tell=False)
+
+    def lost_remotely(self, pair_id: str) -> None:
+        """The other end could not measure its half of a pair: this end's bit means nothing, and both want another."""
+        for request in self.requests.values():
+            if request.asked.kind == "M" and request.bits.pop(pair_id, None) is not None:
+                request.pair_ids.remove(pair_id)
+                request.to_herald += 1
+                request.to_deliver += 1
 
     def _drop(self, held: HeldQubit) -> None:
         """Take a dying pair out of its request, which then gets another."""
@@ -346,7 +354,11 @@ class Measuring:
     def completed(self, bits: tuple[int, ...]) -> None:
         """Keep the bit; for remote state preparation, tell the end that keeps."""
         core = self.layer.core
+        dead = self.held.doomed is not None and self.request.asked.kind == "M"
         core.memory.release(self.held, why="was measured")
+        if dead:  # the other end could not measure its half
+            self._again()
+            return
         if self.request.asked.kind == "R":
             core.tell_of_pair(
                 self.request.link.remote,
@@ -355,8 +367,13 @@ class Measuring:
         self.layer.measured(self.request, self.pair_id, bits[0])
 
     def refused(self, code: str, reason: str, done: int) -> None:
-        """The half was gone: the request gets another pair."""
-        Leaving(self.layer.core, (self.held,), "was lost").refused(code, reason, done)
+        """The half was gone: the request gets another pair, and so does the other end's."""
+        core = self.layer.core
+        core.tell_of_pair(self.request.link.remote, PairDiscarded(pair_id=self.pair_id, reason=reason))
+        Leaving(core, (self.held,), "was lost").refused(code, reason, done)
+        self._again()
+
+    def _again(self) -> None:
         self.request.pair_ids.remove(self.pair_id)
         self.request.to_herald += 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from qnode.stack.core import Core
 from qnode.stack.events import TimerKey
 from qnode.stack.link_layer import LinkLayer
-from qnode.stack.memory import Cause, HeldQubit
+from qnode.stack.memory import Cause, HeldQubit, SlotState
 from qnode.wire.application import Qubit, ReceiveQubit, TransmitQubit
 from qnode.wire.fabric import Arrived, Lost, Transmit
 
@@ -70,6 +70,12 @@ class Transmission:
         self.came.setdefault(event.link, deque()).append(event)
         self._hand_over(event.link)
 
+    def slot_failed(self, qubit: str) -> None:
+        """A qubit that had arrived, and that nobody has been given, is lost."""
+        for event in [event for event in self.unplaced if event.qubit == qubit]:
+            self.unplaced.remove(event)
+            self.lost(Lost(at=self.core.now, link=event.link, qubit=qubit, reason="its slot failed"))
+
     def timed_out(self, session: int, call: int) -> None:
         """A receiver's deadline has come."""
         for link, queue in self.waiting.items():
@@ -87,10 +93,13 @@ class Transmission:
         while waiting and came:
             (session, call), event = waiting.popleft(), came.popleft()
             self.core.cancel_timer(_timer(session, call))
+            held = self.core.memory.qubits.get(event.qubit)
             if isinstance(event, Lost):
                 self.core.fail(session, call, "lost", f"qubit {event.qubit} was lost on link {link}: {event.reason}")
+            elif held is None or held.slot.state is SlotState.LEAVING:
+                self.core.fail(session, call, "lost", f"qubit {event.qubit} from link {link} was lost: its slot failed")
             else:
-                self.core.memory.qubits[event.qubit].session = session
+                held.session = session
                 self.core.answer(session, Qubit(call=call, now_ps=self.core.now, qubit=event.qubit))
 
 

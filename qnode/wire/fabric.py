@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qnode.wire.codec import Codec, Message
-from qnode.wire.quantum import Step
+from qnode.wire.quantum import Role, Step
 
 
 class Circuit(Message, frozen=True, kw_only=True, tag="circuit"):
@@ -160,7 +160,18 @@ class Lost(Message, frozen=True, kw_only=True, tag="lost"):
     reason: str
 
 
-Event = Delivered | Completed | Refused | Heralded | Arrived | Lost
+class SlotsOutOfService(Message, frozen=True, kw_only=True, tag="slots_out_of_service"):
+    """Memory slots here have failed, or are back."""
+
+    at: int
+    role: Role
+    number: int
+    """How many of this role are out of service now, in all."""
+    lost: tuple[str, ...] = ()
+    """The qubits that lay in those which have failed now."""
+
+
+Event = Delivered | Completed | Refused | Heralded | Arrived | Lost | SlotsOutOfService
 
 
 class Grant(Message, frozen=True, kw_only=True, tag="grant"):

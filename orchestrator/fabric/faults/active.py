@@ -9,8 +9,11 @@ from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults import schedule
 from orchestrator.fabric.faults.clocks import ClockFaults
 from orchestrator.fabric.faults.links import LinkStates
+from orchestrator.fabric.faults.memory import Bursts, FailedSlots, Lifetimes
 from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
+from orchestrator.fabric.faults.quantum import QuantumChannels
 from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
+from orchestrator.scenario import Link
 from orchestrator.scenario.faults import (
     ClockDrift,
     ClockJump,
@@ -29,6 +32,8 @@ from orchestrator.scenario.faults import (
     NodeStop,
     OnLink,
     OnNode,
+    QuantumDown,
+    cannot_strike,
     kind_of,
     named,
 )
@@ -64,12 +69,16 @@ class Faults:
         self.links = LinkStates(engine)
         ended, hindered, clocks = EndedNodes(engine, self.links), HinderedNodes(engine), ClockFaults(engine)
         fabric = HinderedFabric(engine)
+        self.quantum = QuantumChannels(engine)
+        self.slots = FailedSlots(engine)
+        memories = (Lifetimes(engine), Bursts(engine), self.slots)
         self._handlers: dict[type, Handler] = {
-            LinkDown: self.links,
+            **dict.fromkeys((LinkDown, QuantumDown), self.links),
             **dict.fromkeys((NodeKill, NodeStop, NodeRestart), ended),
             **dict.fromkeys((NodePause, NodeSlow), hindered),
             **dict.fromkeys((ClockOffset, ClockDrift, ClockJump, ClockReset), clocks),
             **dict.fromkeys((FabricPause, FabricSlow), fabric),
+            **{kind: handler for handler in (self.quantum, *memories) for kind in handler.KINDS},
         }
 
     def begin(self) -> None:
@@ -81,10 +90,13 @@ class Faults:
         """Break something else, at its own time but not before ``now`` (ps). Returns the fault's name.
 
         Raises:
-            ValueError: there is a fault of that name.
+            ValueError: there is a fault of that name, or it cannot strike what it names.
         """
         if fault.name in self._known:
             raise ValueError(f"expected a new name, found {fault.name!r}, which is the name of another fault")
+        link = self._engine.scenario.links.get(fault.link) if isinstance(fault, OnLink) else None
+        if link is not None and (reason := _cannot_strike(type(fault), link)):
+            raise ValueError(f"expected {reason}")
         (fault,) = named((fault,), taken=tuple(self._known))
         self._schedule(fault, "control", max(schedule.first_at(fault), now))
         return fault.name
@@ -132,7 +144,7 @@ class Faults:
         links = {
             link for each in self._active if schedule.strikes_for_ever(each.fault) for link in each.targets
         } & self._engine.links.keys()
-        return any(self._engine.links[link].down and self._engine.links[link].matched for link in links)
+        return any(self._engine.links[link].stalled for link in links)
 
     def carry_out(self, what: Strike | Heal, at: int) -> None:
         """A fault begins or is over."""
@@ -179,5 +191,12 @@ class Faults:
         if isinstance(fault, OnNode):
             return list(scenario.nodes)
         if isinstance(fault, OnLink):
-            return [*scenario.links, *(scenario.classical_links if fault.strikes_classical_links else ())]
+            kind, links = type(fault), scenario.links.items()
+            quantum = [name for name, link in links if not _cannot_strike(kind, link)]
+            return [*quantum, *(scenario.classical_links if fault.strikes_classical_links else ())]
         return []
+
+
+def _cannot_strike(kind: type[Fault], link: Link) -> str:
+    scheme = str(type(link.heralding).__struct_config__.tag)
+    return cannot_strike(kind, scheme=scheme, length_km=link.length_km)

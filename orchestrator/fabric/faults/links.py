@@ -1,7 +1,8 @@
 """Links that are down, and because of what.
 
 A link that is down makes no pairs: attempts are broken off without a herald, both ends go on asking, and draw again
-when it is up. Its own classical channel carries nothing either. What was on its way already arrives.
+when it is up. Its own classical channel carries nothing either, unless only what is quantum about it is down. What was
+on its way already arrives.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.scenario.faults import QuantumDown
 
 if TYPE_CHECKING:
     from orchestrator.fabric.engine import Engine
@@ -20,16 +22,18 @@ class LinkStates:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reasons: dict[str, set[str]] = {}
+        self._quantum_reasons: dict[str, set[str]] = {}
+        """What keeps only pairs and qubits from it."""
 
     def strike(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
         """Links go down."""
-        return [{"link": link, "attempts_end": self.take_down(link, occurrence.name)} for link in occurrence.targets]
+        down = self.take_quantum_down if isinstance(occurrence.fault, QuantumDown) else self.take_down
+        return [{"link": link, "attempts_end": down(link, occurrence.name)} for link in occurrence.targets]
 
     def heal(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
         """They are up again, unless something else keeps them down."""
-        return [
-            {"link": link, "attempts_start": self.bring_up(link, occurrence.name, at)} for link in occurrence.targets
-        ]
+        up = self.bring_quantum_up if isinstance(occurrence.fault, QuantumDown) else self.bring_up
+        return [{"link": link, "attempts_start": up(link, occurrence.name, at)} for link in occurrence.targets]
 
     def take_down(self, link: str, reason: str) -> bool:
         """One more reason for a link to be down. Returns whether a series of attempts was broken off."""
@@ -38,8 +42,12 @@ class LinkStates:
         if len(reasons) > 1:
             return False
         self._engine.topology.take_down(link)
-        generation = self._engine.links.get(link)
-        return generation is not None and generation.take_down()
+        return self._end_attempts(link)
+
+    def take_quantum_down(self, link: str, reason: str) -> bool:
+        """One more reason for a link to make no pairs and carry no qubits, and nothing else. Returns likewise."""
+        self._quantum_reasons.setdefault(link, set()).add(reason)
+        return self._end_attempts(link)
 
     def bring_up(self, link: str, reason: str, at: int) -> bool:
         """A reason is gone at ``at`` (ps). Returns whether a series of attempts starts now."""
@@ -48,12 +56,25 @@ class LinkStates:
         if reasons:
             return False
         self._engine.topology.bring_up(link)
-        generation = self._engine.links.get(link)
-        series = generation.bring_up(at) if generation is not None else None
-        if generation is not None:
-            self._engine.started(generation, series)
-        return series is not None
+        return self._begin_attempts(link, at)
+
+    def bring_quantum_up(self, link: str, reason: str, at: int) -> bool:
+        """Such a reason is gone. Returns likewise."""
+        self._quantum_reasons[link].discard(reason)
+        return self._begin_attempts(link, at)
 
     def why_down(self, link: str) -> str:
-        """The reasons that keep a link down; empty if it is up."""
-        return ", ".join(sorted(self._reasons.get(link, ())))
+        """The reasons that keep pairs and qubits from a link; empty if it is up."""
+        return ", ".join(sorted({*self._reasons.get(link, ()), *self._quantum_reasons.get(link, ())}))
+
+    def _end_attempts(self, link: str) -> bool:
+        generation = self._engine.links.get(link)
+        return generation is not None and not generation.down and generation.take_down()
+
+    def _begin_attempts(self, link: str, at: int) -> bool:
+        generation = self._engine.links.get(link)
+        if generation is None or self.why_down(link):
+            return False
+        series = generation.bring_up(at)
+        self._engine.started(generation, series)
+        return series is not None

@@ -66,6 +66,7 @@ class EndedNodes:
         engine.orders.append(control.StartNode(node=node, incarnation=seat.incarnation, applications=applications))
         attempts = [link for link in self._channels(node) if self._links.bring_up(link, f"{node} is gone", at)]
         engine.wake(seat, at)
+        engine.faults.slots.tell_again(node, at)
         return {"node": node, "starts": True, "attempts_start": attempts}
 
     def _channels(self, node: str) -> list[str]:

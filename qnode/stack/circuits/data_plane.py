@@ -126,13 +126,15 @@ class Side:
             self.taken[pair.pair_id] = pair
             self._move(pair)
 
-    def died(self, held: HeldQubit, why: str) -> None:
+    def died(self, held: HeldQubit, why: str, *, tell: bool) -> None:
         """News that a pair had died came before its herald."""
         assert held.pair is not None
         pair_id = held.pair.pair_id
         self.last_number = number_of(pair_id)
         held.released = self._slot_freed
         self.to_herald -= 1
+        if tell:
+            self._tell_death(pair_id, why)
         self.circuit.core.discard(held, why=why, tell=False)
         if self.circuit.end is not None:
             self.circuit.end.died(pair_id, why)
@@ -232,8 +234,11 @@ class Side:
         self.forget(pair)
         core = self.circuit.core
         core.record("pair_died", circuit=self.circuit.name, pair=pair.pair_id, reason=reason)
-        self.circuit.tell(self.link.remote, PairDied(circuit=self.circuit.name, pair_id=pair.pair_id, reason=reason))
+        self._tell_death(pair.pair_id, reason)
         core.discard(pair.held, why=reason, tell=False)
+
+    def _tell_death(self, pair_id: str, reason: str) -> None:
+        self.circuit.tell(self.link.remote, PairDied(circuit=self.circuit.name, pair_id=pair_id, reason=reason))
 
     def forget(self, pair: LinkPair) -> None:
         """The pair is no longer this side's."""
@@ -359,6 +364,16 @@ class Installed:
             else:
                 side.lose(pair, "older than the cutoff")
                 self.end.died(pair_id, "older than the cutoff")
+
+    def lost(self, pair_id: str, reason: str) -> None:
+        """The half here of a pair is lost. One that is being swapped is told of when that is refused."""
+        side = self._side_of(pair_id)
+        pair = (side.pairs.get(pair_id) or side.taken.get(pair_id)) if side is not None else None
+        if side is None or pair is None or pair.swapping:
+            return
+        side.lose(pair, reason)
+        if self.end is not None:
+            self.end.died(pair_id, reason)
 
     def look(self) -> None:
         """Apply the rules: swap, or let the end take what is ready."""

@@ -10,7 +10,6 @@ from qnode.stack.circuits.finished import Finished
 from qnode.stack.circuits.head import Head, settle_kept
 from qnode.stack.circuits.tail import Tail
 from qnode.stack.core import Core
-from qnode.stack.memory import HeldQubit, SlotState
 from qnode.wire import application
 from qnode.wire.application import (
     BellPair,
@@ -111,7 +110,7 @@ class Delivery:
         while endpoint.pair_calls and endpoint.ready:
             finished, call = endpoint.ready.popleft(), endpoint.pair_calls.popleft()
             held = finished.held
-            if held is not None and not self._lives(held):
+            if held is not None and not self.core.lives(held):
                 endpoint.pair_calls.appendleft(call)
                 continue
             self.core.cancel_timer(("circuit_pair", endpoint.circuit, call))
@@ -127,11 +126,6 @@ class Delivery:
                     bit=finished.bit,
                 ),
             )
-
-    def _lives(self, held: HeldQubit) -> bool:
-        """Whether a half is there and not on its way out."""
-        is_there = held.name in self.core.memory.qubits and held.doomed is None
-        return is_there and held.slot.state is not SlotState.LEAVING
 
     def _described(self, endpoint: Endpoint, finished: Finished) -> BellPair | None:
         held, path = finished.held, endpoint.path

@@ -42,8 +42,13 @@ def flips(axis: Axis, frame: Frame) -> int:
     return {"X": z, "Y": x ^ z, "Z": x}[axis] if isinstance(axis, str) else 0
 
 
-def measure(core: Core, held: HeldQubit, axis: Axis, then: Callable[[int], None]) -> None:
-    """Measure a half and free its slot; ``then`` gets the bit."""
+def measure(
+    core: Core, held: HeldQubit, axis: Axis, then: Callable[[int], None], *, lost: Callable[[str], None] | None = None
+) -> None:
+    """Measure a half and free its slot; ``then`` gets the bit, or ``lost`` the reason why there will be none.
+
+    Without ``lost``, the pair's other end is told.
+    """
     held.busy = True
     held.slot.change(Cause.LEAVE)
 
@@ -53,6 +58,8 @@ def measure(core: Core, held: HeldQubit, axis: Axis, then: Callable[[int], None]
 
     def refused(_: str, reason: str) -> None:
         core.settle(held)
-        core.discard(held, why=reason)
+        core.discard(held, why=reason, tell=lost is None)
+        if lost is not None:
+            lost(reason)
 
     core.operate(Circuit(steps=(Measure(qubit=held.name, axis=axis),)), Then(measured, refused))

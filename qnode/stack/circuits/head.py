@@ -83,13 +83,18 @@ class Head:
                 if self.chains.get(pair.pair_id) is chain:
                     self._look(chain)
 
-            measure(self.installed.core, pair.held, chain.axis, measured)
+            measure(self.installed.core, pair.held, chain.axis, measured, lost=lambda reason: self._lost(pair, reason))
         self._extend(chain)
 
     @property
     def _side(self) -> Side:
         (side,) = self.installed.sides.values()
         return side
+
+    def _lost(self, pair: LinkPair, reason: str) -> None:
+        """A half that this end has taken from its side is lost."""
+        self.died(pair.pair_id, reason)
+        self._side.lose(pair, reason)
 
     def swapped(self, outcome: SwapOutcome) -> None:
         """A router joined two pairs."""
@@ -174,7 +179,7 @@ class Head:
                 self.judge_test(finished)
 
             self._tell(chain, finished, axis)
-            measure(core, held, axis, measured)
+            measure(core, held, axis, measured, lost=lambda _: self._withdraw(number))
             return
         steps = correction(held.name, *chain.frame) if self.corrects else ()
         if not steps:
@@ -186,15 +191,21 @@ class Head:
         def corrected(_: tuple[int, ...]) -> None:
             died = held.doomed is not None
             core.settle(held)
-            if not died:
+            if died:
+                refused("gone", "its half at the head is lost")
+            else:
                 self._tell(chain, finished, None)
 
         def refused(_: str, reason: str) -> None:
-            self.committed.pop(number, None)
+            self._withdraw(number)
             core.settle(held)
-            core.discard(held, why=reason, tell=False)
+            self._side.lose(chain.pair, reason)
 
         core.operate(Circuit(steps=steps), Then(corrected, refused))
+
+    def _withdraw(self, number: int) -> None:
+        """What was promised cannot be kept."""
+        self.committed.pop(number, None)
 
     def _tell(self, chain: Chain, finished: Finished, test_axis: Axis | None) -> None:
         installed = self.installed
@@ -254,6 +265,8 @@ def settle_kept(
         del committed[message.number]
         if finished.held is not None:
             core.discard(finished.held, why="its other half was gone", tell=False)
+    elif finished.held is not None and not core.lives(finished.held):
+        del committed[message.number]  # the tail is told apart
     elif message.bit is not None:
         finished.other_bit = message.bit
         judge_test(finished)

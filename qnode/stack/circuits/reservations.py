@@ -88,6 +88,17 @@ class Reservations:
             return taken + slots <= self.communication_slots - (1 if stored or self.storage_slots > 1 else 0)
         return self.communication_slots > taken and stored + slots <= self.storage_slots
 
+    def without_room(self) -> tuple[str, ...]:
+        """The circuits, the lowest and latest first, that the slots no longer suffice for."""
+        book = Reservations(self.node, self.communication_slots, self.storage_slots, dict(self.held))
+        chosen: list[str] = []
+        while True:
+            short = [each for each in reversed(book.held.values()) if not book._fits(0, dedicated=each.dedicated)]
+            if not short:
+                return tuple(chosen)
+            chosen.append(min(short, key=lambda each: each.priority).circuit)
+            del book.held[chosen[-1]]
+
     def victims(self, *, shares: dict[str, float], priority: int, least: int = 1) -> tuple[str, ...]:
         """The fewest circuits of lower priority, the lowest and latest first, whose end would make room; or none."""
         book = Reservations(self.node, self.communication_slots, self.storage_slots, dict(self.held))

@@ -309,6 +309,22 @@ class Signalling:
                 return transit.installed
         return None
 
+    def half_lost(self, pair_id: str, reason: str) -> None:
+        """The half here of a circuit's link pair is lost."""
+        installed = self._installed_with(pair_id)
+        if installed is not None:
+            installed.lost(pair_id, reason)
+
+    def slots_changed(self) -> None:
+        """Slots have failed or are back: circuits that there is no longer room for are torn down, the others told."""
+        memory, name = self.core.memory, self.core.configuration.name
+        self.reservations.communication_slots = memory.working("communication")
+        self.reservations.storage_slots = memory.working("storage")
+        for circuit in self.reservations.without_room():
+            self._tear(self.transits[circuit], TransitCause.TEARDOWN, "failed", name, f"memory slots of {name} failed")
+        for link in self.link_layer.links:
+            self.changed(link)
+
     def pair_expired(self, pair_id: str) -> None:
         """A pair may have waited too long."""
         link = pair_id.rpartition("/")[0]

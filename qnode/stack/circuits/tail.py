@@ -57,7 +57,7 @@ class Tail:
                     self.read[pair.pair_id] = (axis, bit)
                     self._answer_if_told(pair.pair_id)
 
-            measure(self.installed.core, pair.held, axis, measured)
+            measure(self.installed.core, pair.held, axis, measured, lost=lambda reason: self._lost(pair, reason))
             while len(self.read) > MOST_REMEMBERED:
                 self.read.popitem(last=False)
             return
@@ -67,6 +67,11 @@ class Tail:
             self.distilling.holder.add(LinkPair(pair.pair_id, pair.held, pair.frame, pair.heralded_at), pair)
             self.distilling.look()
         self._answer_if_told(pair.pair_id)
+
+    def _lost(self, pair: LinkPair, reason: str) -> None:
+        """A half that this end has taken from its side is lost."""
+        self.died(pair.pair_id, reason)
+        self._side.lose(pair, reason)
 
     def _answer_if_told(self, pair_id: str) -> None:
         message = self.told.pop(pair_id, None)
@@ -104,7 +109,13 @@ class Tail:
         assert held.pair is not None
         core.memory.rename(held, PairEnd(f"{message.circuit}/{message.number}", self.head, held.pair.emitted_at))
         if message.test_axis is not None:
-            measure(core, held, message.test_axis, lambda bit: self._answer(message, kept=True, bit=bit))
+            measure(
+                core,
+                held,
+                message.test_axis,
+                lambda bit: self._answer(message, kept=True, bit=bit),
+                lost=lambda _: self._answer(message, kept=False),
+            )
             return
         self._answer(message, kept=True)
         self.deliver(self._finished(message, pair))

@@ -36,7 +36,7 @@ class Drive:
     """Nodes whose blocks are written by hand; every node also wakes at each instant for which something is planned."""
 
     def __init__(self, *, nodes: str = "ABC", **sections: Any) -> None:
-        memory = Memory(slots=4)
+        memory = sections.pop("memory", Memory(slots=4))
         hardware = Hardware(communication=memory, storage=memory, **sections.pop("hardware", {}))
         links = sections.pop("links", None) or {
             "ab": Link(ends=("A", "B"), length_km=LONG_KM, heralding=Source(success_probability=0.5)),

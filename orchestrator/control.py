@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from qnode.wire.codec import Codec, Message
 
 
@@ -34,7 +36,56 @@ class AskStatus(Message, frozen=True, kw_only=True, tag="ask_status"):
     """How far is it?"""
 
 
-ToFabric = Start | Stop | NodeDied | ApplicationDied | AskStatus
+class Steer(Message, frozen=True, kw_only=True):
+    """Base of what whoever steers a testbed asks of the fabric; each is answered by one ``Steered``."""
+
+    call: int = 0
+    """Numbered by the supervisor."""
+
+
+class AddFault(Steer, frozen=True, kw_only=True, tag="add_fault"):
+    """Break something, by the same keys as in a scenario's ``faults:``; an instant that is over means now."""
+
+    fault: dict[str, Any]
+
+
+class RemoveFault(Steer, frozen=True, kw_only=True, tag="remove_fault"):
+    """Heal what a fault broke; it strikes no more."""
+
+    name: str
+
+
+class ResetFaults(Steer, frozen=True, kw_only=True, tag="reset_faults"):
+    """Remove all faults, the scenario's too."""
+
+
+class ListFaults(Steer, frozen=True, kw_only=True, tag="list_faults"):
+    """Which faults are known?"""
+
+
+class Hold(Steer, frozen=True, kw_only=True, tag="hold"):
+    """Let virtual time stand still."""
+
+
+class Go(Steer, frozen=True, kw_only=True, tag="go"):
+    """Let virtual time go on until the first of these; without any, for ever, which is answered at once."""
+
+    until_ps: int | None = None
+    """What happens at that instant is still to come then."""
+    line: dict[str, Any] | None = None
+    """To just after a line of the event log with this kind and these details."""
+    ended: bool = False
+    """Until every application has ended."""
+
+
+class LetIn(Steer, frozen=True, kw_only=True, tag="let_in"):
+    """Let a node see who has attached, while virtual time stands still."""
+
+    node: str
+
+
+Steering = AddFault | RemoveFault | ResetFaults | ListFaults | Hold | Go | LetIn
+ToFabric = Start | Stop | NodeDied | ApplicationDied | AskStatus | Steering
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
@@ -145,7 +196,38 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     housekeeping_messages: int = 0
 
 
-FromFabric = Ready | Status | EndNode | StartNode | PauseNode | ResumeNode | Finished
+class FaultState(Message, frozen=True, kw_only=True):
+    """A fault that is known: what it is, who wanted it, and whether it is at work now."""
+
+    name: str
+    kind: str
+    target: str
+    cause: str
+    active: bool
+
+
+Why = Literal["", "time", "line", "ended", "idle", "let_in", "over"]
+
+
+class Steered(Message, frozen=True, kw_only=True, tag="steered"):
+    """The answer to a call of whoever steers."""
+
+    call: int
+    now_ps: int
+    error: str = ""
+    """Why it was not done."""
+    name: str = ""
+    """Of the fault that was added."""
+    faults: tuple[FaultState, ...] = ()
+    why: Why = ""
+    """Why virtual time stands still again; ``idle``: nothing is left to happen."""
+    line: dict[str, Any] = {}
+    """The line that was waited for."""
+    waits: tuple[str, ...] = ()
+    """Where nothing is left to happen: what applications wait for."""
+
+
+FromFabric = Ready | Status | EndNode | StartNode | PauseNode | ResumeNode | Steered | Finished
 
 to_fabric: Codec[ToFabric] = Codec(ToFabric)
 from_fabric: Codec[FromFabric] = Codec(FromFabric)

@@ -18,7 +18,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from orchestrator import control
+from orchestrator import control, steering_port
 from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
@@ -26,6 +26,7 @@ from orchestrator.launch.local import LocalAgent
 from orchestrator.run_directory import REFUSED_SUFFIX, Door, SocketDirectory, TestbedRecord
 from orchestrator.scenario import Application, Scenario
 from orchestrator.security import FABRIC_PLACES, SUPERVISOR, KeyRing, enrol, node_place
+from orchestrator.steering_port import SteeringRefused
 from qnode.config import NodeConfiguration
 from qnode.security.doorkeeper import secure_client
 from qnode.security.keys import read_credentials, write_private
@@ -102,6 +103,8 @@ class Testbed:
     """Where the applications' commands are run: the scenario file's directory."""
     run_directory: Path
     serves_until_stopped: bool = False
+    held: bool = False
+    """Whether virtual time stands still until somebody steers it."""
     shake_s: float = 0.0
     processes: dict[str, RunningProcess] = field(default_factory=dict)
     _sockets: SocketDirectory = field(init=False)
@@ -110,6 +113,10 @@ class Testbed:
     _control: zmq.asyncio.Socket = field(init=False)
     _nodes: dict[str, NodeConfiguration] = field(default_factory=dict)
     _peer_group: dict[str, int] = field(default_factory=dict)
+    _steering: dict[int, asyncio.Future[control.Steered]] = field(default_factory=dict)
+    """Answers that are waited for, by call."""
+    _calls: int = 0
+    _steering_port: asyncio.Server | None = None
     _paused: set[str] = field(default_factory=set)
     """Nodes whose processes faults have stopped."""
     _doors: dict[str, Door] = field(default_factory=dict)
@@ -175,6 +182,7 @@ class Testbed:
             refused_path=str(refused_path(self.run_directory, "fabric")),
             event_log=str(self.run_directory / "events.jsonl"),
             serves_until_stopped=self.serves_until_stopped,
+            held=self.held,
         )
         path = self._sockets.path / "fabric.msgpack"
         write_private(path, msgspec.msgpack.encode(configuration))
@@ -184,7 +192,9 @@ class Testbed:
         if self.scenario.network is not None:
             await self._agent.send(protocol.WarmUp(modules=NETWORK_MODULES))
         await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
-        nodes = node_configurations(self.scenario, applications=not self.serves_until_stopped, shake_s=self.shake_s)
+        nodes = node_configurations(
+            self.scenario, applications=self.held or not self.serves_until_stopped, shake_s=self.shake_s
+        )
         for number, names in enumerate(peer_groups(self.scenario)):
             self._peer_group.update(dict.fromkeys(names, number))
             for start in range(0, len(names), NAMES_PER_PACKET):
@@ -197,6 +207,7 @@ class Testbed:
             )
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
         await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
+        self._steering_port = await steering_port.serve(self._sockets.path / steering_port.NAME, self.steer)
         self.write_record()
 
     async def _open_doors(self) -> None:
@@ -348,6 +359,27 @@ class Testbed:
         """
         return await self._before_failure(self._finished, None, "the run to end")
 
+    async def steer(self, request: control.Steering, *, deadline_s: float = STOP_DEADLINE_S) -> control.Steered:
+        """Break, mend, hold or let go; returns the fabric's answer.
+
+        Raises:
+            SteeringRefused: it was not done, with the reason.
+            TestbedError: a process of the testbed died, or no answer came within ``deadline_s`` wall seconds.
+        """
+        self._calls += 1
+        call = self._calls
+        answered = self._steering[call] = asyncio.get_running_loop().create_future()
+        try:
+            await self._control.send(control.to_fabric.encode(msgspec.structs.replace(request, call=call)))
+            answer: control.Steered = await self._before_failure(
+                answered, deadline_s, f"the fabric to answer {request.__struct_config__.tag}"
+            )
+        finally:
+            self._steering.pop(call, None)
+        if answer.error:
+            raise SteeringRefused(answer.error)
+        return answer
+
     async def ask_status(self) -> None:
         """Have the fabric refresh ``status``."""
         await self._control.send(control.to_fabric.encode(control.AskStatus()))
@@ -439,6 +471,10 @@ class Testbed:
                     self._finished.set_result(message)
                 if message.error:
                     self._fail(message.error)
+            elif isinstance(message, control.Steered):
+                waiting = self._steering.pop(message.call, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
             elif isinstance(message, control.Status):
                 self.status = message
             elif isinstance(message, control.EndNode):
@@ -519,6 +555,8 @@ class Testbed:
         process_ids = [each.process_id for each in self.processes.values() if each.code is None]
         for task in self._tasks[1:]:
             task.cancel()
+        if self._steering_port is not None:
+            self._steering_port.close()
         await self._agent.send_shutdown(grace_s=GRACE_S)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait(self._tasks[:1], timeout=GRACE_S + STOP_DEADLINE_S)

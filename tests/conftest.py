@@ -82,14 +82,19 @@ class LiveTestbed:
 
 @contextlib.contextmanager
 def _testbed_of(
-    wanted: scenario.Scenario, directory: Path, *, serves_until_stopped: bool = True, starts: bool = True
+    wanted: scenario.Scenario,
+    directory: Path,
+    *,
+    serves_until_stopped: bool = True,
+    starts: bool = True,
+    held: bool = False,
 ) -> Iterator[LiveTestbed]:
     """``wanted`` up as real processes; ``starts``: virtual time has begun when this gives it over."""
     (directory / "logs").mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="testbed")
     thread.start()
-    testbed = Testbed(wanted, directory, directory, serves_until_stopped=serves_until_stopped)
+    testbed = Testbed(wanted, directory, directory, serves_until_stopped=serves_until_stopped, held=held)
     live = LiveTestbed(testbed, loop)
     try:
         live.do(testbed.__aenter__(), deadline_s=UP_DEADLINE_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli import pictures, runs, scenarios, testbeds
+from orchestrator.cli import faults, pictures, runs, scenarios, testbeds
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,6 +25,7 @@ for command in (
     testbeds.execute,
     testbeds.keys,
     testbeds.down,
+    faults.fault,
     scenarios.init,
     pictures.timeline,
     pictures.draw_map,

@@ -68,7 +68,7 @@ def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, deta
     click.echo(f"{scenario.name} is down: {reason}", err=True)
 
 
-def _one(wanted: str | None) -> TestbedRecord:
+def one_testbed(wanted: str | None) -> TestbedRecord:
     """The testbed that a command is about; none or several without a name end the program."""
     up_now = [record for record in records() if wanted in (None, record.name, str(record.supervisor))]
     if not up_now:
@@ -109,7 +109,7 @@ def _resident_mb(process_id: int) -> str:
 @testbed_option
 def logs(process: str, *, follow: bool, wanted: str | None) -> None:
     """Print the log of a process: a node's name, `fabric`, `agent`, or `events` for the event log."""
-    record = _one(wanted)
+    record = one_testbed(wanted)
     directory = Path(record.run_directory)
     candidates = [directory / "logs" / f"{kind}{process}.log" for kind in ("node-", "application-", "")]
     if process == "events":
@@ -178,7 +178,7 @@ def keys() -> None:
 @testbed_option
 def add_key(name: str, *, node: str | None, observer: bool, out: Path | None, wanted: str | None) -> None:
     """Write a private file with which a program may attach to a node, from wherever it can reach its port."""
-    record = _one(wanted)
+    record = one_testbed(wanted)
     if (node is None) == (not observer):
         fail(BAD_INPUT, "expected either --node NODE or --observer")
     if node is not None:
@@ -215,7 +215,7 @@ def _check_node(record: TestbedRecord, node: str) -> None:
 @testbed_option
 def execute(node: str, command: tuple[str, ...], *, wanted: str | None) -> None:
     """Run a program against a node: `qloom exec alice -- python my_app.py`."""
-    record = _one(wanted)
+    record = one_testbed(wanted)
     _check_node(record, node)
     if command[0] in ("python", "python3"):
         command = (sys.executable, *command[1:])
@@ -239,7 +239,7 @@ def down(*, wanted: str | None, everything: bool) -> None:
     import select
     import signal
 
-    for record in list(records()) if everything else [_one(wanted)]:
+    for record in list(records()) if everything else [one_testbed(wanted)]:
         try:
             descriptor = os.pidfd_open(record.supervisor)
             os.kill(record.supervisor, signal.SIGTERM)

@@ -20,5 +20,7 @@ class FabricConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """None: the sockets are guarded by the directory that they are in."""
     refused_path: str = ""
     """A file for the counts of what was turned away."""
+    held: bool = False
+    """Whether virtual time stands still at first, for somebody who steers."""
     serves_until_stopped: bool = False
     """Whether the testbed stays up without applications (``qloom up``), or the run ends by itself."""

@@ -64,6 +64,9 @@ class Engine:
         """What came from outside virtual time; a run with any is not deterministic."""
         self.orders: list[control.Order] = []
         """What faults want done to processes before the next grant, for the server to take."""
+        self.cut_at: int | None = None
+        """An instant (ps) at which somebody wants virtual time to stand still: no window reaches beyond it."""
+        self._present_ps = 0
         self.housekeeping_messages = 0
         """Which stand in no line of the event log."""
         idle_after_s = scenario.network.idle_after_s if scenario.network is not None else 0.0
@@ -109,6 +112,15 @@ class Engine:
         return self._holders == 0
 
     @property
+    def present_ps(self) -> int:
+        """The instant before which all has happened: what is done from outside now, happens then."""
+        return max(self._present_ps, self._window_end, self.agenda.now_ps)
+
+    def advance(self, to: int) -> None:
+        """It is the instant ``to`` (ps), and nothing more happens before."""
+        self._present_ps = max(self._present_ps, to)
+
+    @property
     def applications(self) -> int:
         """How many applications are attached or expected."""
         return sum(seat.applications for seat in self.seats.values() if not seat.gone)
@@ -149,6 +161,8 @@ class Engine:
         now, until = self.agenda.window()
         if (next_fault := self.faults.next_instant(now)) is not None:
             until = min(until, next_fault)
+        if self.cut_at is not None and self.cut_at > now:
+            until = min(until, self.cut_at)
         self._window_start, self._window_end = now, until
         touched: dict[int, NodeSeat] = {}
         for at, what in self.agenda.take(until):
@@ -198,13 +212,16 @@ class Engine:
         if self._holders == 0:
             self._close_round()
 
-    def interrupt(self, name: str, reason: str, *, now: int) -> None:
-        """Something from outside reached a node; if it is blocked, it is granted the present."""
+    def interrupt(self, name: str, reason: str, *, now: int, repeatable: bool = False) -> None:
+        """Something from outside reached a node; if it is blocked, it is granted the present.
+
+        ``repeatable``: virtual time stands still for whoever sent it, so it comes at this instant in every run.
+        """
         seat = self.seats[name]
-        if len(self.outside) < MOST_OUTSIDE:
+        if not repeatable and len(self.outside) < MOST_OUTSIDE:
             self.outside.append(f"{name}: {reason}")
         if seat.started and not seat.holds and not seat.gone:
-            at = max(now, self._window_end, self.agenda.now_ps)
+            at = max(now, self.present_ps)
             self._last_event_ps = max(self._last_event_ps, at)
             if seat.wake_at is None or at < seat.wake_at:
                 self.wake(seat, at)

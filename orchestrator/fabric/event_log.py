@@ -24,12 +24,24 @@ class EventLog:
         self._encode = msgspec.json.Encoder(order="deterministic").encode
         self._hash = hashlib.blake2b(digest_size=16)
         self._window: list[tuple[int, bytes]] = []
+        self._watched: dict[str, Any] | None = None
+        self.seen: dict[str, Any] | None = None
+        """The first line that was watched for."""
         self.lines = 0
         self._flushed_at_s = 0.0
 
     def write(self, at: int, kind: str, **details: Any) -> None:
         """Add a line for the instant ``at`` (ps)."""
         self._window.append((at, self._encode({"t_ps": at, "kind": kind, **details})))
+
+        if self._watched is not None and self.seen is None:
+            line = {"kind": kind, **details}
+            if all(line.get(name) == value for name, value in self._watched.items()):
+                self.seen = {"t_ps": at, **line}
+
+    def watch_for(self, line: dict[str, Any] | None) -> None:
+        """Keep the first line from now on that has these members as ``seen``."""
+        self._watched, self.seen = line, None
 
     def close_window(self) -> None:
         """The window's lines are complete."""

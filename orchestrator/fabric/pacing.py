@@ -26,6 +26,10 @@ class Pace:
         """Virtual time 0 is now."""
         self._zero_s = time.monotonic()
 
+    def stood_still(self, seconds: float) -> None:
+        """Virtual time stood still for so many wall seconds."""
+        self._zero_s += seconds
+
     @property
     def wall_s(self) -> float:
         """Wall seconds since the start."""

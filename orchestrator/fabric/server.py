@@ -18,6 +18,7 @@ from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
 from orchestrator.fabric.predictions import fidelity
 from orchestrator.fabric.registers import RegisterError
+from orchestrator.fabric.steering import Steering
 from qnode.security.doorkeeper import Doorkeeper, user_of
 from qnode.security.refusals import Kind, Refusals
 from qnode.wire import fabric
@@ -56,6 +57,7 @@ class Server:
         self._log = EventLog(Path(configuration.event_log))
         self._engine = Engine(scenario, self._log)
         self._pace = Pace(None if scenario.time.pace == "max" else float(scenario.time.pace))
+        self._steering = Steering(self._engine, self._log, self._pace, held=configuration.held)
         stop = scenario.stop.at_s
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
         self._context = zmq.Context()
@@ -134,10 +136,14 @@ class Server:
                 self._settled = True
                 self._pace.start()  # the wall clock waits for the applications that virtual time waits for
             due = engine.next_time()
+            if self._steering.holds(due):
+                self._answer_steering()
+                self._serve(None)
+                continue
             over = self._over(due)
             if over is not None:
                 return over
-            if due is None or self._rests(due):
+            if due is None or (self._rests(due) and not self._steering.steers):
                 self._serve(None)
                 continue
             wait_s = self._pace.until_due_s(due)
@@ -334,7 +340,9 @@ class Server:
             except ValueError as error:
                 raise RunFailed(f"protocol broken: {error}") from error
         elif isinstance(message, fabric.Interrupt):
-            self._engine.interrupt(name, message.reason, now=self._pace.now_ps())
+            held = self._steering.held or self._steering.steers
+            self._engine.interrupt(name, message.reason, now=0 if held else self._pace.now_ps(), repeatable=held)
+            self._steering.knocked(name)
         elif self._probed is not None:
             self._probed[name] = message.waits
 
@@ -372,6 +380,9 @@ class Server:
             return
         if isinstance(message, control.Start):
             self._started = True
+        elif isinstance(message, control.Steer):
+            self._steering.asked(message)
+            self._answer_steering()
         elif isinstance(message, control.Stop):
             self._stop_reason = message.reason
         elif isinstance(message, control.ApplicationDied):
@@ -389,6 +400,10 @@ class Server:
                 nodes_up=len(self._up),
             )
             self._control.send(control.from_fabric.encode(status))
+
+    def _answer_steering(self) -> None:
+        for answer in self._steering.answers():
+            self._control.send(control.from_fabric.encode(answer))
 
     def _from_observers(self) -> None:
         identity, *frames = self._observer.recv_multipart()
@@ -429,6 +444,8 @@ class Server:
 
     def _finish(self, reason: str, error: str) -> None:
         """Close the log, end the nodes, report."""
+        self._steering.over()
+        self._answer_steering()
         engine = self._engine
         wall_s = self._pace.wall_s if self._started else 0.0
         if engine.housekeeping_messages:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import msgspec.inspect
 
 from orchestrator.scenario.check import check, struct_type
-from orchestrator.scenario.document import LARGEST_TEXT_BYTES, Problem, ScenarioError, read_tree
+from orchestrator.scenario.document import LARGEST_TEXT_BYTES, Problem, ScenarioError, read_tree, tree_of
+from orchestrator.scenario.faults import Fault
 from orchestrator.scenario.hardware_choice import expand_hardware
 from orchestrator.scenario.references import check_references
 from orchestrator.scenario.types import Scenario
 
-__all__ = ["ScenarioError", "load", "parse"]
+__all__ = ["ScenarioError", "fault_of", "load", "parse"]
 
 
 def load(path: str | Path) -> Scenario:
@@ -45,6 +48,31 @@ def parse(text: str, *, source: str) -> Scenario:
     if problems:
         raise ScenarioError(sorted(problems, key=_line), source=source)
     return msgspec.convert(tree.plain(), Scenario)
+
+
+def fault_of(fields: Mapping[str, object], scenario: Scenario) -> Fault:
+    """A fault for a scenario that runs, from the same keys and values as in its ``faults:``.
+
+    Raises:
+        ScenarioError: with every problem of it.
+    """
+    problems: list[Problem] = []
+    plain = msgspec.to_builtins(scenario, str_keys=True)
+    sections = {name: plain[name] for name in ("nodes", "links", "classical_links")}
+    try:
+        tree = tree_of({**sections, "faults": [dict(fields)]})
+    except TypeError as error:
+        raise ScenarioError([Problem(path="", message=str(error))], source="fault") from error
+    assert isinstance(tree.value, dict)
+    check(tree.value["faults"], msgspec.inspect.type_info(tuple[Fault, ...]), path="faults", problems=problems)
+    check_references(tree, problems=problems)
+    if problems:
+        shown = [
+            Problem(path=problem.path.removeprefix("faults[0]").removeprefix("."), message=problem.message)
+            for problem in problems
+        ]
+        raise ScenarioError(shown, source="fault")
+    return msgspec.convert(dict(fields), Fault)  # type: ignore[no-any-return]
 
 
 def _line(problem: Problem) -> float:

@@ -347,11 +347,31 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("control_to_fabric", control.NodeDied(node="a", status="s")),
     ("control_to_fabric", control.ApplicationDied(node="a", application="x", status="s")),
     ("control_to_fabric", control.AskStatus()),
+    ("control_to_fabric", control.AddFault(call=1, fault={"kind": "link_down", "link": "ab"})),
+    ("control_to_fabric", control.RemoveFault(call=1, name="f")),
+    ("control_to_fabric", control.ResetFaults(call=1)),
+    ("control_to_fabric", control.ListFaults(call=1)),
+    ("control_to_fabric", control.Hold(call=1)),
+    ("control_to_fabric", control.Go(call=1, until_ps=2, line={"kind": "k"}, ended=True)),
+    ("control_to_fabric", control.LetIn(call=1, node="a")),
     ("control_from_fabric", control.Ready()),
     ("control_from_fabric", control.EndNode(node="a", fault="f", orderly=True)),
     ("control_from_fabric", control.StartNode(node="a", incarnation=1, applications=("x",))),
     ("control_from_fabric", control.PauseNode(node="a")),
     ("control_from_fabric", control.ResumeNode(node="a")),
+    (
+        "control_from_fabric",
+        control.Steered(
+            call=1,
+            now_ps=2,
+            error="e",
+            name="f",
+            faults=(control.FaultState(name="f", kind="link_down", target="ab", cause="scenario", active=True),),
+            why="line",
+            line={"kind": "k"},
+            waits=("w",),
+        ),
+    ),
     ("control_from_fabric", control.Status(now_ps=1, pairs=2, applications=3, nodes_up=4)),
     (
         "control_from_fabric",
@@ -706,6 +726,17 @@ GOLDEN: dict[str, str] = {
         "84a474797065b06170706c69636174696f6e5f64696564a46e6f6465a161ab6170706c69636174696f6ea178a6737461747573a173"
     ),
     "control_to_fabric.ask_status": ("81a474797065aa61736b5f737461747573"),
+    "control_to_fabric.add_fault": (
+        "83a474797065a96164645f6661756c74a463616c6c01a56661756c7482a46b696e64a96c696e6b5f646f776ea46c696e6ba26162"
+    ),
+    "control_to_fabric.remove_fault": ("83a474797065ac72656d6f76655f6661756c74a463616c6c01a46e616d65a166"),
+    "control_to_fabric.reset_faults": ("82a474797065ac72657365745f6661756c7473a463616c6c01"),
+    "control_to_fabric.list_faults": ("82a474797065ab6c6973745f6661756c7473a463616c6c01"),
+    "control_to_fabric.hold": ("82a474797065a4686f6c64a463616c6c01"),
+    "control_to_fabric.go": (
+        "85a474797065a2676fa463616c6c01a8756e74696c5f707302a46c696e6581a46b696e64a16ba5656e646564c3"
+    ),
+    "control_to_fabric.let_in": ("83a474797065a66c65745f696ea463616c6c01a46e6f6465a161"),
     "control_from_fabric.ready": ("81a474797065a57265616479"),
     "control_from_fabric.end_node": ("84a474797065a8656e645f6e6f6465a46e6f6465a161a56661756c74a166a76f726465726c79c3"),
     "control_from_fabric.start_node": (
@@ -713,6 +744,12 @@ GOLDEN: dict[str, str] = {
     ),
     "control_from_fabric.pause_node": ("82a474797065aa70617573655f6e6f6465a46e6f6465a161"),
     "control_from_fabric.resume_node": ("82a474797065ab726573756d655f6e6f6465a46e6f6465a161"),
+    "control_from_fabric.steered": (
+        "89a474797065a773746565726564a463616c6c01a66e6f775f707302a56572726f72a165a46e616d65a166a66661756c7473"
+        "9186a474797065aa4661756c745374617465a46e616d65a166a46b696e64a96c696e6b5f646f776ea6746172676574a26162"
+        "a56361757365a87363656e6172696fa6616374697665c3a3776879a46c696e65a46c696e6581a46b696e64a16ba577616974"
+        "7391a177"
+    ),
     "control_from_fabric.status": (
         "85a474797065a6737461747573a66e6f775f707301a5706169727302ac6170706c69636174696f6e7303a86e6f6465735f757004"
     ),

@@ -44,7 +44,9 @@ async def serve(path: Path, steer: Steer) -> asyncio.Server:
                 await writer.drain()
         writer.close()
 
-    return await asyncio.start_unix_server(talk, path, limit=LONGEST_LINE_BYTES)
+    server = await asyncio.start_unix_server(talk, path, limit=LONGEST_LINE_BYTES)
+    path.chmod(0o600)
+    return server
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

@@ -100,9 +100,10 @@ with attach() as session:
                 pair = circuit.next_pair(timeout_s=0.25)
                 session.measure(pair.qubit)
                 got.append(session.now_s)
+                session.sleep(0.02)
         except RequestFailed:
             session.sleep(0.01)
-    session.report(before=sum(at < 1.0 for at in got), away=sum(1.01 < at < 1.5 for at in got), after=sum(at > 1.5 for at in got))
+    session.report(before=sum(at < 1.0 for at in got), away=sum(1.1 < at < 1.5 for at in got), after=sum(at > 1.5 for at in got))
 """
 SERVING = """\
 import os

@@ -190,3 +190,12 @@ def create_run_directory(wanted: Path | None, name: str) -> Path:
     except OSError as error:
         raise RunDirectoryError(f"cannot write into the run directory {path}: {error}") from error
     return path.resolve()
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    """The end of a process's log, for an error message."""
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace").strip().splitlines()
+        if lines:
+            return "; its log ends: " + " | ".join(lines[-count:])
+    return ""

@@ -60,12 +60,12 @@ async def _run(
     scenario: Scenario, directory: Path, run_directory: Path, console: Console, shake_s: float
 ) -> RunOutcome:
     testbed = Testbed(scenario, directory, run_directory, shake_s=shake_s)
-    async with _interruptible(), _progress(testbed, console), testbed:
+    async with interruptible(), _progress(testbed, console), testbed:
         return await testbed.run()
 
 
 @contextlib.asynccontextmanager
-async def _interruptible() -> AsyncIterator[None]:
+async def interruptible() -> AsyncIterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into a cancellation that unwinds everything, then into ``Interrupted``."""
     task = asyncio.current_task()
     assert task is not None
@@ -197,7 +197,7 @@ def up(
 
 async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:
     testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True)
-    async with _interruptible(), testbed:
+    async with interruptible(), testbed:
         await testbed.start_virtual_time()
         ready(testbed)
         try:

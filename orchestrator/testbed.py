@@ -23,7 +23,7 @@ from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LocalAgent
-from orchestrator.run_directory import REFUSED_SUFFIX, Door, SocketDirectory, TestbedRecord
+from orchestrator.run_directory import REFUSED_SUFFIX, Door, SocketDirectory, TestbedRecord, last_lines
 from orchestrator.scenario import Application, Scenario
 from orchestrator.security import FABRIC_PLACES, SUPERVISOR, KeyRing, enrol, node_place
 from orchestrator.steering_port import SteeringRefused
@@ -573,12 +573,3 @@ class Testbed:
 def refused_path(run_directory: Path, process: str) -> Path:
     """Where a process counts what it turned away, if there is anything."""
     return run_directory / "logs" / f"{process.replace(' ', '-')}{REFUSED_SUFFIX}"
-
-
-def last_lines(log: Path, count: int = 3) -> str:
-    """The end of a process's log, for an error message."""
-    with contextlib.suppress(OSError):
-        lines = log.read_text(errors="replace").strip().splitlines()
-        if lines:
-            return "; its log ends: " + " | ".join(lines[-count:])
-    return ""

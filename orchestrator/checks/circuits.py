@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.checks.log import Event, Problem, counted
+from orchestrator.checks.run import Run
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.scenario import Network, Scenario
 
@@ -78,9 +78,9 @@ class CircuitsEnd:
                 circuit.at_tail = event
         return iter(())
 
-    def end(self, report: dict[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """The circuits that hang when the run is over."""
-        end_s = report["virtual_s"]
+        end_s = run.report["virtual_s"]
         for name, circuit in self._circuits.items():
             yield from self._at_head(name, circuit, end_s)
             yield from self._at_tail(name, circuit, end_s)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from orchestrator.checks.log import Event, Problem, counted, steps
+from orchestrator.checks.run import Run
 from orchestrator.scenario import Scenario
 
 REMEMBERED = 65536
@@ -55,9 +55,9 @@ class MatchedPairs:
         elif event.kind == "circuit_pair_delivered":
             yield from self._delivered(event)
 
-    def end(self, report: dict[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """What only the oracle saw."""
-        for name, circuit in report["circuits"].items():
+        for name, circuit in run.report["circuits"].items():
             unseen = circuit.get("mismatched_pairs", 0) - self._mismatched[name]
             if unseen > 0:
                 yield Problem(

@@ -27,7 +27,7 @@ class Invariant(Protocol):
         """What a line shows to be wrong."""
         ...
 
-    def end(self, report: Mapping[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """What the end of the log, or the report, shows to be wrong."""
         ...
 
@@ -60,7 +60,7 @@ def evaluate(run: Run, *, directory: Path) -> list[dict[str, Any]]:
             found[name].extend(invariant.add(event))
     verdicts = []
     for name, invariant in chosen.items():
-        found[name].extend(invariant.end(run.report))
+        found[name].extend(invariant.end(run))
         verdicts.append(_verdict(name, found[name], invariant.looked_at()))
     if check.hook:
         problems = hook.run(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.checks.log import Event, Problem, counted
+from orchestrator.checks.run import Run
 from orchestrator.scenario import Scenario
 
 
@@ -49,7 +49,7 @@ class EqualKeys:
                 event,
             )
 
-    def end(self, report: dict[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """A key at one end only may have lost the other end's word to a fault; it does not differ."""
         return iter(())
 

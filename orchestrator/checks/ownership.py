@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.checks.log import Event, Problem, counted, steps
+from orchestrator.checks.run import Run
 from orchestrator.scenario import Scenario
 
 GIVEN = ("pair_delivered", "circuit_pair_delivered", "group_qubit_delivered")
@@ -48,7 +48,7 @@ class OneOwner:
         elif event.kind == "fault":
             self._lost(event)
 
-    def end(self, report: dict[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """Nothing is left to judge when the log is over."""
         return iter(())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.checks.log import Event, Problem
+from orchestrator.checks.run import Run
+from orchestrator.run_directory import last_lines
 from orchestrator.scenario import Scenario
 
 EVERYBODY_ENDED = "every application has ended"
@@ -36,10 +37,10 @@ class Processes:
             self._detached[event["application"]] = event
         return iter(())
 
-    def end(self, report: dict[str, Any]) -> Iterator[Problem]:
+    def end(self, run: Run) -> Iterator[Problem]:
         """Every process's end."""
-        ended_early = report["ended_because"] != EVERYBODY_ENDED
-        for process in report["processes"]:
+        ended_early = run.report["ended_because"] != EVERYBODY_ENDED
+        for process in run.report["processes"]:
             self._looked_at += 1
             kind, _, name = process["name"].partition(" ")
             code, fault, status = process["exit_code"], process["fault"], process["status"]
@@ -52,7 +53,8 @@ class Processes:
             if expected is None:
                 interrupted = ended_early and event is None and code is not None and code > 0
                 if code != 0 and not fault and not interrupted:
-                    yield Problem(f"expected application {name} to end with exit code 0, found {status}", event)
+                    ends = last_lines(run.directory / "logs" / f"application-{name}.log")
+                    yield Problem(f"expected application {name} to end with exit code 0, found {status}{ends}", event)
             elif expected == "killed":
                 if code is None or code >= 0:
                     yield Problem(f"expected application {name} to be killed, found {status}", event)

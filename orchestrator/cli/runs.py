@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.failures import guarded
+from orchestrator.cli.failures import fail, guarded
 from orchestrator.cli.options import directory_of, out_option, pace_option, scenario_argument, scenario_of, seed_option
-from orchestrator.exit_codes import EXPECTATION_FAILED, OK
+from orchestrator.exit_codes import BAD_INPUT, EXPECTATION_FAILED, OK
+from orchestrator.launch.lifeline import end_with
+
+if TYPE_CHECKING:
+    from orchestrator.trials.seeds import Seeds
 
 
 @click.command()
@@ -20,7 +26,9 @@ from orchestrator.exit_codes import EXPECTATION_FAILED, OK
 @pace_option
 @out_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output and nothing else.")
-@click.option("--check-determinism", is_flag=True, help="Run twice, the second time shaken, and compare the events.")
+@click.option(
+    "--check-determinism", "--repeat", is_flag=True, help="Run twice, the second time shaken, and compare the events."
+)
 @click.option(
     "--shake",
     "shake_s",
@@ -28,6 +36,37 @@ from orchestrator.exit_codes import EXPECTATION_FAILED, OK
     default=0.0,
     help="Longest random wall-clock pause of every node, in seconds.",
 )
+@click.option("--seeds", help="Many runs, one for each seed: 0..99, or 3,7,10..20, or 5.. with --until-failure.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Runs at a time; by default as many as there are cores.")
+@click.option(
+    "--keep",
+    type=click.Choice(["failed", "all", "none"]),
+    default="failed",
+    show_default=True,
+    help="Whose run directories are kept, of many runs.",
+)
+@click.option("--until-failure", is_flag=True, help="End with the first seed that fails.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(1),
+    default=600.0,
+    show_default=True,
+    help="Wall seconds after which one of many runs is ended, and has failed.",
+)
+@click.option("--shrink", is_flag=True, help="Reduce the faults of a failing run to few that still make it fail.")
+@click.option(
+    "--shrink-runs", type=click.IntRange(1), default=200, show_default=True, help="At most so many runs for that."
+)
+@click.option(
+    "--shrink-time",
+    "shrink_time_s",
+    type=click.FloatRange(0),
+    default=1800.0,
+    show_default=True,
+    help="No new one of them after so many wall seconds.",
+)
+@click.option("--ends-with", "parent", type=int, hidden=True)
 def run(
     file: Path,
     *,
@@ -37,14 +76,42 @@ def run(
     as_json: bool,
     check_determinism: bool,
     shake_s: float,
+    seeds: str | None,
+    jobs: int | None,
+    parent: int | None,
+    shrink: bool,
+    **many: Any,
 ) -> None:
-    """Bring a testbed up, run its applications, report, take it down."""
+    """Bring a testbed up, run its applications, report, take it down.
+
+    With --seeds one run for each seed; what fails is told with the command that repeats it. With --shrink the faults of
+    a failing run (of --seed, or the first of --seeds) are reduced, and a scenario with those that are left is written.
+    """
     from rich.console import Console
+
+    if parent is not None:
+        end_with(parent, signal.SIGTERM)
+    scenario = scenario_of(file, seed, pace)
+    if seeds is not None or shrink:
+        from orchestrator.cli import sweeps
+
+        sweeps.run(
+            sweeps.Request(
+                file=file,
+                scenario=scenario,
+                options=_options(pace, shake_s, check_determinism=check_determinism),
+                seeds=_seeds(seeds, seed, ends=many["until_failure"] or shrink),
+                jobs=jobs or len(os.sched_getaffinity(0)),
+                out=out,
+                as_json=as_json,
+                shrink=shrink,
+                **many,
+            )
+        )
 
     from orchestrator import supervisor
     from orchestrator.report import text as report_text
 
-    scenario = scenario_of(file, seed, pace)
     console = Console(stderr=True)
 
     def once(out: Path | None, shake_s: float) -> tuple[dict[str, Any], Path]:
@@ -78,3 +145,27 @@ def run(
             click.echo(f"determinism: {verdict}")
         click.echo(f"run directory: {directory}")
     sys.exit(OK if report["ok"] else EXPECTATION_FAILED)
+
+
+def _options(pace: str | None, shake_s: float, *, check_determinism: bool) -> tuple[str, ...]:
+    """Those that were given, and that change a run beside its seed, as one types them."""
+    given = ["--pace", pace] if pace is not None else []
+    given += ["--shake", f"{shake_s:g}"] if shake_s else []
+    return (*given, *(["--check-determinism"] if check_determinism else []))
+
+
+def _seeds(text: str | None, seed: int | None, *, ends: bool) -> Seeds | None:
+    """The seeds of a sweep; bad input ends the program."""
+    from orchestrator.trials import seeds
+
+    if text is None:
+        return None
+    if seed is not None:
+        fail(BAD_INPUT, "--seeds and --seed: expected one of them, found both")
+    try:
+        found = seeds.parse(text)
+    except ValueError as error:
+        fail(BAD_INPUT, f"--seeds: {error}")
+    if found.count is None and not ends:
+        fail(BAD_INPUT, f"--seeds {text}: seeds without end go with --until-failure or --shrink")
+    return found

@@ -14,9 +14,9 @@ from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.heralding import LinkModel, link_model
 from orchestrator.report import circuits
-from orchestrator.run_directory import REFUSED_SUFFIX
+from orchestrator.run_directory import REFUSED_SUFFIX, last_lines
 from orchestrator.scenario import Expectation, Link, Scenario
-from orchestrator.testbed import RunOutcome, last_lines
+from orchestrator.testbed import RunOutcome
 
 Estimate = dict[str, float]
 """``value`` and ``standard_error``."""

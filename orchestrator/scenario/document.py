@@ -347,6 +347,11 @@ class _Composer:
             parent.key = None
 
 
+def reads_as_text(text: str) -> bool:
+    """Whether a plain scalar of a YAML document is read as that very text, and not as a number, a truth or nothing."""
+    return not any(pattern.fullmatch(text) for pattern, _ in _SCALARS)
+
+
 def _resolved(text: str, line: int) -> bool | int | float | str | None:
     for pattern, construct in _SCALARS:
         if pattern.fullmatch(text):

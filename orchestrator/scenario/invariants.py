@@ -24,6 +24,6 @@ class Check(Section, frozen=True, kw_only=True):
     """How each application ends: an exit code, ``killed``, or ``any``. Default: 0, or killed by a fault; one that the
     end of the run interrupted may say so by another code."""
     hook: str = ""
-    """A check of one's own, ``path/to/file.py:function``; the path is relative to the scenario file."""
+    """A check of one's own, ``path/to/file.py:function``; the path is relative to where the applications are run."""
     hook_deadline_s: Positive = 60.0
     """Wall seconds that it may take."""

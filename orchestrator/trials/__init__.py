@@ -1,0 +1,1 @@
+"""Many runs of one scenario: sweeps over seeds, and the shrinking of what fails."""

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from orchestrator.cli import main
 from orchestrator.scenario import Fault, LinkDown, NodeKill
 from orchestrator.scenario.file import load, parse
 from orchestrator.trials import seeds, shrunk_scenario, summary
@@ -345,3 +347,23 @@ def test_a_summary_counts_and_describes() -> None:
     shown = capture.get()
     assert "4 of 7 runs passed, 3 failed; 3.0 s, 2 jobs" in shown
     assert "9, 7, 8" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--seeds", "3..1"), "--seeds: expected a range from a seed to a larger one"),
+        (("--seeds", "0.."), "seeds without end go with --until-failure"),
+        (("--seeds", "0..3", "--seed", "1"), "expected one of them, found both"),
+        (("--seeds", "0..3", "--out", "."), "exists and is not an empty directory"),
+    ],
+)
+def test_bad_input_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text(SCENARIO)
+    ended = CliRunner().invoke(main, ["run", "net.yaml", *options])
+    assert ended.exit_code == 2
+    assert said in ended.output
+    assert [path.name for path in tmp_path.iterdir()] == ["net.yaml"]

@@ -194,6 +194,8 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     circuits: tuple[CircuitTruth, ...] = ()
     memory: tuple[MemoryUse, ...] = ()
     housekeeping_messages: int = 0
+    fault_effects: dict[str, dict[str, int]] = {}
+    """What each fault did, by its name: how often, by the kinds of lines of the event log."""
 
 
 class FaultState(Message, frozen=True, kw_only=True):

@@ -57,6 +57,10 @@ class Agenda(Generic[T]):
         """All future events, in no order."""
         return (event[-1] for event in self._heap)
 
+    def scheduled(self) -> Iterator[tuple[int, T]]:
+        """All future events and their instants, in no order."""
+        return ((event[0], event[-1]) for event in self._heap)
+
     def window(self) -> tuple[int, int]:
         """Open the next window ``[now, until)`` at the earliest event, of which there must be one."""
         self.now_ps = self._heap[0][0]

@@ -14,7 +14,7 @@ from orchestrator import control
 from orchestrator.fabric import noise
 from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
 from orchestrator.fabric.event_log import EventLog
-from orchestrator.fabric.faults import Faults
+from orchestrator.fabric.faults.active import Faults
 from orchestrator.fabric.generation import Ask, LinkGeneration, Series
 from orchestrator.fabric.happenings import (
     CircuitStep,
@@ -32,8 +32,8 @@ from orchestrator.fabric.laboratory import Laboratory, MeasurementInconclusive, 
 from orchestrator.fabric.operating_points import operating_models
 from orchestrator.fabric.streams import Streams
 from orchestrator.fabric.truth import DELIVERED, Truth
-from orchestrator.scenario import Scenario
-from orchestrator.topology import Topology, channel_latency_ps
+from orchestrator.scenario import Scenario, Transmission
+from orchestrator.topology import Route, Topology
 from qnode.config import labelled
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
@@ -241,6 +241,7 @@ class Engine:
     def _close_round(self) -> None:
         """All have blocked: what they did becomes events, in the order of nodes."""
         blocks, self._blocks = self._blocks, {}
+        sends: list[tuple[NodeSeat, fabric.Send]] = []
         for seat in sorted((self.seats[name] for name in blocks), key=lambda seat: seat.number):
             block = blocks[seat.name]
             for note in block.notes:
@@ -252,10 +253,13 @@ class Engine:
                     self._submit(seat, operation)
                 except OperationRefused as refusal:
                     self._refuse(seat, operation.operation, operation.at, refusal)
-            for send in block.sends:
-                self._send(seat, send)
+            sends += [(seat, send) for send in block.sends]
             if block.wake_at is not None:
                 self.wake(seat, block.wake_at)
+        if self.faults.messages.at_work:
+            sends.sort(key=lambda each: each[1].at)  # faults act in the order of time, whatever the windows are
+        for seat, send in sends:
+            self._send(seat, send)
         self.log.close_window()
 
     def wake(self, seat: NodeSeat, at: int) -> None:
@@ -266,31 +270,34 @@ class Engine:
             self.agenda.add(at, EventClass.WAKE, seat.number, Wake(seat))
 
     def _send(self, seat: NodeSeat, send: fabric.Send) -> None:
-        latency = self._latency_ps(seat, send)
+        route = self._route(seat, send)
         self.housekeeping_messages += send.housekeeping
-        if latency is None:
+        if route is None:
             if not send.housekeeping:
                 size, over = len(send.payload), {"over": send.over} if send.over else {}
                 self.log.write(send.at, "message_undeliverable", sender=seat.name, to=send.to, bytes=size, **over)
             return
-        arrival = send.at + latency
+        if self.faults.messages.at_work:
+            self.faults.messages.send(seat, send, route)
+            return
+        arrival = send.at + route.latency_ps
         if not send.housekeeping:
             size = len(send.payload)
             self.log.write(send.at, "message", sender=seat.name, to=send.to, bytes=size, arrives_ps=arrival)
         event = fabric.Delivered(at=arrival, sender=seat.name, payload=send.payload)
-        delivery = Delivery(self.seats[send.to], event, send.housekeeping)
+        delivery = Delivery(self.seats[send.to], event, send.housekeeping, route=route)
         self.agenda.add(arrival, EventClass.MESSAGE, seat.number, delivery)
 
-    def _latency_ps(self, seat: NodeSeat, send: fabric.Send) -> int | None:
-        """How long the message takes; None if there is no way for it."""
+    def _route(self, seat: NodeSeat, send: fabric.Send) -> Route | None:
+        """The channels that the message takes; None if there is no way for it."""
         if send.to not in self.seats or self.seats[send.to].gone:
             return None
         if not send.over:
-            return self.topology.classical_latency_ps(seat.name, send.to)
+            return self.topology.route(seat.name, send.to)
         generation = self.links.get(send.over)
         if generation is None or {seat.name, send.to} != set(generation.link.ends):
             return None
-        return channel_latency_ps(generation.link) if self.topology.is_up(send.over) else None
+        return self.topology.route_over(send.over, source=seat.name)
 
     def _refuse(self, seat: NodeSeat, operation: int, at: int, refusal: OperationRefused) -> None:
         """A refusal takes the lookahead, so that it never reaches a node before the end of its window."""
@@ -364,6 +371,8 @@ class Engine:
     def _carry_out(self, what: What, at: int) -> tuple[NodeSeat, ...]:
         """Do what happens at ``at``; returns the nodes that notice."""
         if isinstance(what, Delivery):
+            if what.lost:
+                return ()
             return self._tell(what.seat, what.event, housekeeping=what.housekeeping, late=what.late)
         if isinstance(what, CircuitStep):
             return self._step(what, at)
@@ -483,7 +492,7 @@ class Engine:
 
     def _herald(self, what: HeraldArrival, at: int) -> tuple[NodeSeat, ...]:
         generation, series, end = what.generation, what.series, what.end
-        if series.cancelled:
+        if what.lost:
             return ()
         names = (series.asks[0].qubit, series.asks[1].qubit)
         if series is generation.series:
@@ -504,6 +513,8 @@ class Engine:
                 emitted_ps=series.emitted_at,
                 heralded_ps=series.heralded_at,
             )
+            if series.unheard is not None:
+                self.lose_unheard(generation, series, at)
             self.started(generation, generation.succeeded(series))
         seat = what.seat
         if seat.gone:
@@ -536,16 +547,41 @@ class Engine:
             event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
             return self._tell(seat, event)
         draw = self.streams.of("transmission", what.link).uniform()
+<<<<<<< HEAD
         survived = draw < noise.transmission_survival_probability(self.faults.quantum.link(what.link))
         if not survived and link.transmission.heralded_arrival:
             self.laboratory.lose(what.qubit, at)
         elif not survived:
             self.laboratory.replace_by_ground_state(what.qubit)
+=======
+        survived = draw < noise.transmission_survival_probability(link)
+        if not survived:
+            self.lose_in_fibre(what.qubit, link.transmission, at)
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
         far = self.seats[link.ends[1 - link.ends.index(seat.name)]]
         arrival = at + light_delay_ps(link.length_km, link.refractive_index)
         self.log.write(at, "transmitted", node=seat.name, link=what.link, qubit=what.qubit, survived=survived)
         self.agenda.add(arrival, EventClass.ARRIVAL, seat.number, QubitArrival(what.link, far, what.qubit, survived))
         return self._tell(seat, fabric.Completed(at=at, operation=what.operation))
+
+    def lose_in_fibre(self, qubit: str, transmission: Transmission, at: int) -> None:
+        """A qubit that was sent never arrives; if nobody is told, |0> arrives in its place."""
+        if transmission.heralded_arrival:
+            self.laboratory.lose(qubit, at)
+        else:
+            self.laboratory.replace_by_ground_state(qubit)
+
+    def lose_unheard(self, generation: LinkGeneration, series: Series, at: int) -> None:
+        """Of a pair, the half at the end whose herald was lost is lost, too: that end uses the qubit to try on."""
+        assert series.unheard is not None
+        qubit, node = series.asks[series.unheard].qubit, generation.link.ends[series.unheard]
+        if qubit in self.laboratory.qubits:
+            self.laboratory.lose(qubit, at)
+        self.truth.unheard(series.pair_id)
+        because = series.unheard_because
+        self.log.write(
+            at, "herald_lost", link=generation.name, pair=series.pair_id, node=node, qubit=qubit, fault=because
+        )
 
     def _arrive(self, what: QubitArrival, at: int) -> tuple[NodeSeat, ...]:
         seat, heralded = what.seat, self.links[what.link].link.transmission.heralded_arrival
@@ -555,7 +591,7 @@ class Engine:
                 self.laboratory.lose(what.qubit, at)
             reason = f"{seat.name} is gone"
         elif not what.survived and heralded:
-            reason = "absorbed in the fibre"
+            reason = f"lost in the fibre, which was cut ({what.lost_to})" if what.lost_to else "absorbed in the fibre"
         else:
             try:
                 self.laboratory.arrive(seat.name, what.qubit, at)

@@ -44,6 +44,9 @@ class Series:
     free_at: int
     """When the link can start the next series."""
     cancelled: bool = False
+    unheard: int | None = None
+    """The end whose herald is lost on its way, so that it goes on trying."""
+    unheard_because: str = ""
 
     @property
     def decided_at(self) -> int:
@@ -111,15 +114,22 @@ class LinkGeneration:
         self.series = None
         return self.start()
 
-    def take_down(self) -> bool:
-        """No attempt succeeds from now on; both ends go on asking. Returns whether a series was broken off."""
-        self.down = True
+    def break_off(self) -> bool:
+        """No attempt of the series succeeds; both ends go on asking. Returns whether there was one."""
         series, self.series = self.series, None
         if series is None:
             return False
         series.cancelled = True
-        self.matched.appendleft(series.asks)
+        if series.unheard is None:
+            self.matched.appendleft(series.asks)
+        else:
+            self._ask_again(series.asks[1 - series.unheard], series.started_at)
         return True
+
+    def lose_herald(self, series: Series, end: int, because: str, at: int) -> None:
+        """One end will not hear of the success, and goes on asking; the link is down at ``at`` (ps)."""
+        series.unheard, series.unheard_because = end, because
+        self._ask_again(series.asks[end], at)
 
     def bring_up(self, at: int) -> Series | None:
         """Attempts succeed again; returns a series if one starts now."""
@@ -167,6 +177,8 @@ class LinkGeneration:
             series.cancelled = True
             self.series = None
             self.free_at = at
+            if series.unheard == 1 - end:
+                return series.asks[end].qubit, self.start()
             return series.asks[end].qubit, self._ask_again(series.asks[1 - end], at) or self.start()
         return None, None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from orchestrator.fabric.faults.clocks import LocalClock
 from orchestrator.fabric.faults.schedule import Heal, Strike
 from orchestrator.fabric.generation import LinkGeneration, Series
+from orchestrator.topology import Route
 from qnode.wire import fabric
 from qnode.wire.quantum import Step
 
@@ -81,6 +82,8 @@ class QubitArrival:
     seat: NodeSeat
     qubit: str
     survived: bool
+    lost_to: str = ""
+    """The fault that took it on its way."""
 
 
 @dataclass(slots=True)
@@ -92,6 +95,11 @@ class HeraldArrival:
     end: int
     seat: NodeSeat
 
+    @property
+    def lost(self) -> bool:
+        """Whether it never comes: the attempts were broken off, or a fault took it on its way."""
+        return self.series.cancelled or self.series.unheard == self.end
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -101,6 +109,19 @@ class Delivery:
     event: fabric.Event
     housekeeping: bool = False
     late: bool = False
+    route: Route | None = None
+    """Of a message."""
+    enters: tuple[int, ...] = ()
+    """When it enters each channel of its route, where a fault may have delayed it."""
+    lost: bool = False
+    """On its way, since it was sent."""
+
+    def entered(self) -> tuple[int, ...]:
+        """When a message enters each channel of its route (ps)."""
+        if self.enters or self.route is None:
+            return self.enters
+        latencies = [hop.latency_ps for hop in self.route.hops]
+        return tuple(self.event.at - sum(latencies[position:]) for position in range(len(latencies)))
 
 
 What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery | Strike | Heal
@@ -111,9 +132,9 @@ def comes_to_something(what: What) -> bool:
     if isinstance(what, Wake):
         return what.seat.expects and not what.seat.gone
     if isinstance(what, Delivery):
-        return not what.housekeeping and not what.seat.gone
+        return not what.housekeeping and not what.lost and not what.seat.gone
     if isinstance(what, HeraldArrival):
-        return not what.series.cancelled
+        return not what.lost
     if isinstance(what, Strike | Heal):
         return not what.for_ever  # but see Faults.holds_back
     return not (isinstance(what, CircuitStep | Departure) and what.seat.gone)

@@ -450,6 +450,8 @@ class Server:
         wall_s = self._pace.wall_s if self._started else 0.0
         if engine.housekeeping_messages:
             self._log.write(engine.agenda.now_ps, "housekeeping", messages=engine.housekeeping_messages)
+        for name, effects in engine.faults.effects.items():
+            self._log.write(engine.agenda.now_ps, "fault_effects", name=name, **effects)
         self._log.close()
         for node in self._up:
             self._tell(node, fabric.Halt(reason=reason))
@@ -484,6 +486,7 @@ class Server:
                 for (node, role), occupancy in engine.laboratory.occupancy.items()
             ),
             housekeeping_messages=engine.housekeeping_messages,
+            fault_effects={name: dict(effects) for name, effects in engine.faults.effects.items()},
         )
         self._control.send(control.from_fabric.encode(finished))
 

@@ -98,6 +98,10 @@ class Truth:
         """A link has made a pair."""
         self.pairs[pair] = (link, halves)
 
+    def unheard(self, pair: str) -> None:
+        """One end will never know of this pair."""
+        self.pairs.pop(pair, None)
+
     def noted(self, details: dict[str, Any]) -> None:
         """A node has noted that a circuit's pair was delivered at one end."""
         pair, qubit = str(details["pair"]), str(details["qubit"])

@@ -91,6 +91,7 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
             if name in finished.mean_states
         },
         **network.summary(finished),
+        "fault_effects": finished.fault_effects,
         "nodes": circuits.memory(
             finished,
             {

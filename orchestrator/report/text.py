@@ -140,6 +140,9 @@ def rendered(report: dict[str, Any]) -> RenderableType:
     for fault in report["faults"]:
         what = "is healed" if fault["kind"] == "healed" else fault["fault"].replace("_", " ")
         parts.append(Text(f"at {_seconds(fault['at_s'])}: {fault['name']} ({what})", style="yellow"))
+    for name, effects in report["fault_effects"].items():
+        did = ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in effects.items())
+        parts.append(Text(f"{name} did: {did}", style="yellow"))
     for each in report["routing"]["convergence"]:
         parts.append(Text(f"routes last changed {_seconds(each['for_s'])} after {each['after']}"))
     if report["results"]:

@@ -12,15 +12,24 @@ from typing import Annotated, ClassVar, Literal, get_args
 import msgspec
 
 from orchestrator.scenario.hardware import Probability
+<<<<<<< HEAD
 from orchestrator.scenario.section import Interval, Moment, Section
 from qnode.wire.quantum import Role
+=======
+from orchestrator.scenario.section import Interval, Length, Moment, Section
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
 Select = Literal["one", "minority", "majority", "all"]
 Shift = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 """Seconds."""
 WallTime = Annotated[float, msgspec.Meta(gt=0, le=10)]
 """Seconds of the wall clock, few enough that the fabric is not taken for dead."""
+<<<<<<< HEAD
 EveBasis = Literal["z", "x", "y", "random_zx", "random_xyz"]
+=======
+Correlation = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Delay = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
 
 class Timed(Section, frozen=True, kw_only=True, tag_field="kind"):
@@ -79,8 +88,125 @@ class OnNode(Timed, frozen=True, kw_only=True):
     """The nodes to select from. Default: all that the fault can strike."""
 
 
+class OnNodes(Timed, frozen=True, kw_only=True):
+    """A fault of a group of nodes: of those that are named, or of some that are selected."""
+
+    nodes: tuple[str, ...] = ()
+    select: Select | None = None
+    """In place of ``nodes``: drawn anew at each strike, by the seed and the fault's name."""
+    among: tuple[str, ...] = ()
+    """The nodes to select from. Default: all."""
+
+
+class OnChannel(OnLink, Lasting, frozen=True, kw_only=True):
+    """A fault of the classical channel of a link: of the one beside a quantum link, or of a classical link."""
+
+    direction: Literal["both", "forward", "backward"] = "both"
+    """``forward``: from the link's first end to its second."""
+
+
 class LinkDown(OnLink, Lasting, frozen=True, kw_only=True, tag="link_down"):
     """A link fails: no attempt succeeds, no qubit is sent, its own classical channel is silent."""
+
+
+class ClassicalDown(OnChannel, frozen=True, kw_only=True, tag="classical_down"):
+    """A channel carries no messages; the quantum link beside it goes on. What was on its way already arrives."""
+
+
+class Partition(OnNodes, Lasting, frozen=True, kw_only=True, tag="partition"):
+    """No channel carries messages between a group of nodes and the others; quantum links go on."""
+
+    direction: Literal["to", "from", "both"] = "both"
+    """Which messages are cut off: those to the group, from it, or both."""
+
+
+class FibreCut(OnLink, Lasting, frozen=True, kw_only=True, tag="fibre_cut"):
+    """A link's fibre is cut: it is down, and what is in flight and has not passed the point is lost."""
+
+    at_km: Length | None = None
+    """From the link's first end, at most its length. Default: half of the way."""
+
+
+class MessageLoss(OnChannel, frozen=True, kw_only=True, tag="message_loss"):
+    """Messages are lost."""
+
+    probability: Probability
+    correlation: Correlation = 0.0
+    """Probability that a message fares like the one before it; else it is drawn anew (Gilbert's chain)."""
+
+
+class MessageDuplicate(OnChannel, frozen=True, kw_only=True, tag="message_duplicate"):
+    """Messages are sent twice."""
+
+    probability: Probability
+    correlation: Correlation = 0.0
+    """Probability that a message fares like the one before it; else it is drawn anew."""
+
+
+class MessageCorrupt(OnChannel, frozen=True, kw_only=True, tag="message_corrupt"):
+    """Bits of messages flip. The receiver finds that the checksum is wrong, and drops the message."""
+
+    probability: Probability
+    correlation: Correlation = 0.0
+    """Probability that a message fares like the one before it; else it is drawn anew."""
+    bits: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """How many flip in such a message, any of its bits."""
+
+
+class MessageLatency(OnChannel, frozen=True, kw_only=True, tag="message_latency"):
+    """Messages wait before they enter the channel. With jitter, later ones may overtake earlier ones."""
+
+    added_s: Delay = 0.0
+    """Mean of the added time."""
+    jitter_s: Delay = 0.0
+    """``uniform``: the added time is up to so much less or more; ``normal``: its standard deviation."""
+    distribution: Literal["uniform", "normal"] = "uniform"
+    """Below 0 it counts as 0: nothing is faster than the channel."""
+    correlation: Correlation = 0.0
+    """Of one message's jitter with that of the one before it: rho of a stationary Gaussian chain of first order, whose
+    values are mapped to the distribution."""
+
+
+class MessageReorder(OnChannel, frozen=True, kw_only=True, tag="message_reorder"):
+    """Messages are kept back, so that those that come meanwhile overtake them."""
+
+    probability: Probability
+    correlation: Correlation = 0.0
+    """Probability that a message fares like the one before it; else it is drawn anew."""
+    delay_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    """For how long."""
+
+
+class Bandwidth(OnChannel, frozen=True, kw_only=True, tag="bandwidth"):
+    """A channel takes so many bits a second: it stores and forwards messages, each direction in its own queue."""
+
+    bits_per_s: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    """Of the payload with its checksum; there are no other headers."""
+
+
+class Hold(OnChannel, frozen=True, kw_only=True, tag="hold"):
+    """Messages over a link, or between two nodes, are held until the fault is healed, then go on in their order."""
+
+    between: tuple[str, ...] = ()
+    """Two nodes, in place of ``link``: all messages from one to the other, whatever way they take. ``direction`` is
+    then that from the first to the second."""
+
+
+class ManInTheMiddle(OnChannel, frozen=True, kw_only=True, tag="man_in_the_middle"):
+    """Somebody reads, changes or drops messages, and makes their checksums valid again."""
+
+    action: Literal["read", "change", "drop"]
+    messages: tuple[str, ...] = ("application_message",)
+    """By the type of message as the wire calls it (``application_message``, ``hello``, ``swap_outcome`` ...), or
+    ``all``."""
+    tag: str | None = None
+    """Only applications' messages under this tag."""
+    fraction: Probability = 1.0
+    """Which share of them, drawn for each."""
+    payload: str | None = None
+    """What an application's message is changed to: text, as UTF-8."""
+    flip_bits: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    """How many bits are flipped: of an application's payload, or of the whole of another message."""
 
 
 class Ending(OnNode, frozen=True, kw_only=True):
@@ -263,6 +389,17 @@ class BurstDecoherence(OnNode, OverAtOnce, frozen=True, kw_only=True, tag="burst
 
 Fault = (
     LinkDown
+    | FibreCut
+    | ClassicalDown
+    | Partition
+    | ManInTheMiddle
+    | MessageLoss
+    | MessageDuplicate
+    | MessageCorrupt
+    | MessageLatency
+    | MessageReorder
+    | Bandwidth
+    | Hold
     | NodeKill
     | NodeStop
     | NodeRestart
@@ -287,7 +424,7 @@ Fault = (
     | BurstDecoherence
 )
 KINDS: dict[str, type[Timed]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fault)}
-"""By the name that scenarios give."""
+"""By the name that scenarios give. Several faults of one channel act in this order."""
 
 
 def cannot_strike(kind: type[Timed], *, scheme: str, length_km: float) -> str:
@@ -308,10 +445,19 @@ def kind_of(fault: Timed) -> str:
 
 def target_of(fault: Timed) -> str:
     """What a fault strikes, in a word or two."""
-    if not isinstance(fault, OnLink | OnNode):
+    if isinstance(fault, Hold) and fault.between:
+        return " and ".join(fault.between)
+    if not isinstance(fault, OnLink | OnNode | OnNodes):
         return "fabric"
-    named = fault.link if isinstance(fault, OnLink) else fault.node
-    return named or f"{fault.select}{' of ' + ', '.join(fault.among) if fault.among else ''}"
+    return ", ".join(named_targets(fault)) or f"{fault.select}{' of ' + ', '.join(fault.among) if fault.among else ''}"
+
+
+def named_targets(fault: OnLink | OnNode | OnNodes) -> tuple[str, ...]:
+    """What a fault names to strike; nothing where it selects."""
+    if isinstance(fault, OnNodes):
+        return fault.nodes
+    name = fault.link if isinstance(fault, OnLink) else fault.node
+    return (name,) if name else ()
 
 
 def named(faults: tuple[Fault, ...], taken: tuple[str, ...] = ()) -> list[Fault]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from orchestrator.scenario.check import nearest
 from orchestrator.scenario.document import Problem, Tree, joined
+<<<<<<< HEAD
 from orchestrator.scenario.faults import KINDS, OnLink, Timed, cannot_strike
+=======
+from orchestrator.scenario.faults import KINDS, FibreCut, OnLink, Timed
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
 
 def check_references(tree: Tree, *, problems: list[Problem]) -> None:
@@ -83,6 +87,24 @@ class _References:
             for field in ("among", "nodes"):
                 for number, name in enumerate(_items(fault, field)):
                     self._target(name, known, quantum, classical, path=joined(joined(path, field), number))
+            for number, name in enumerate(_items(fault, "between")):
+                if name.value not in self._nodes:
+                    self._dangling(name, path=joined(joined(path, "between"), number))
+            if known is FibreCut:
+                self._cut(fault, {**quantum, **classical}, path=joined(path, "at_km"))
+
+    def _cut(self, fault: Tree, links: dict[str, Tree], *, path: str) -> None:
+        """The point of the cut lies on the fibre."""
+        link, at_km = _text(fault, "link"), _members(Tree({"fault": fault}), "fault").get("at_km")
+        if link is None or at_km is None or link.value not in links:
+            return
+        length_km = _members(Tree({"link": links[str(link.value)]}), "link").get("length_km")
+        if length_km is None:
+            self._report(path, at_km.line, f"expected none: {link.value} has a latency and no length_km")
+            return
+        length, point = length_km.value, at_km.value
+        if isinstance(length, (int, float)) and isinstance(point, (int, float)) and point > length:
+            self._report(path, at_km.line, f"expected at most {link.value}'s length_km ({length}), found {point}")
 
     def _target(
         self, name: Tree, kind: type[Timed], quantum: dict[str, Tree], classical: dict[str, Tree], *, path: str

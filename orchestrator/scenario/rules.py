@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ import msgspec
 
 from orchestrator.scenario import faults, invariants, random_faults, sockets, types
 from orchestrator.scenario.hardware import Memory
+from qnode.wire.peer import MESSAGE_TYPES
 
 Broken = Iterator[tuple[str, str]]
 """Pairs of the field to blame (empty: the section) and what was expected and found."""
@@ -138,17 +140,60 @@ def _burst(fields: Mapping[str, object]) -> Broken:
 
 
 def _on_link(fields: Mapping[str, object]) -> Broken:
-    yield from _target(fields, "link")
+    if not fields.get("between"):
+        yield from _target(fields, "link")
 
 
 def _on_node(fields: Mapping[str, object]) -> Broken:
     yield from _target(fields, "node")
 
 
+def _on_nodes(fields: Mapping[str, object]) -> Broken:
+    yield from _target(fields, "nodes")
+
+
+def _hold(fields: Mapping[str, object]) -> Broken:
+    between = fields.get("between")
+    if not isinstance(between, (list, tuple)) or not between:
+        return
+    if len(set(between)) != 2 or len(between) != 2:
+        yield "between", f"expected two different nodes, found {', '.join(map(str, between))}"
+    for other in ("link", "select", "among"):
+        if fields.get(other):
+            yield other, "expected none beside between, which says which messages are held"
+
+
+def _message_latency(fields: Mapping[str, object]) -> Broken:
+    if fields.get("added_s") == 0.0 and fields.get("jitter_s") == 0.0:
+        yield "added_s", "expected added_s or jitter_s above 0, found neither"
+
+
+def _man_in_the_middle(fields: Mapping[str, object]) -> Broken:
+    action, messages = fields.get("action"), fields.get("messages")
+    payload = fields.get("payload")
+    if isinstance(messages, (list, tuple)):
+        for name in messages:
+            if name not in (*MESSAGE_TYPES, "all"):
+                close = difflib.get_close_matches(str(name), MESSAGE_TYPES, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there is all, {', '.join(MESSAGE_TYPES)}"
+                yield "messages", f"expected types of messages, found {name!r}; {hint}"
+        if payload is not None and tuple(messages) != ("application_message",):
+            yield "payload", "expected messages: [application_message] beside it, found others, which have none"
+    given = [name for name in ("payload", "flip_bits") if fields.get(name) is not None]
+    if action == "change" and "payload" in fields and "flip_bits" in fields and len(given) != 1:
+        yield (
+            "action",
+            f"expected exactly one of payload and flip_bits beside it, found {'both' if given else 'neither'}",
+        )
+    if action in ("read", "drop") and given:
+        yield given[0], f"expected action: change beside it, found {action!r}"
+
+
 def _target(fields: Mapping[str, object], kind: str) -> Broken:
     target, select = fields.get(kind), fields.get("select")
-    if target == "" and select is None and "select" in fields:
-        yield kind, f"expected the name of a {kind}, or select: one, minority, majority or all; found neither"
+    if target is not None and not target and select is None and "select" in fields:
+        what = "names of nodes" if kind == "nodes" else f"the name of a {kind}"
+        yield kind, f"expected {what}, or select: one, minority, majority or all; found neither"
     if target and select is not None:
         yield kind, f"expected either {kind} or select, found both"
     if fields.get("among") and select is None and "select" in fields:
@@ -194,4 +239,8 @@ _RULES = {
     faults.PauliNoise: _pauli_noise,
     faults.BurstDecoherence: _burst,
     faults.OnNode: _on_node,
+    faults.OnNodes: _on_nodes,
+    faults.Hold: _hold,
+    faults.MessageLatency: _message_latency,
+    faults.ManInTheMiddle: _man_in_the_middle,
 }

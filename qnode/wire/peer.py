@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import get_args
 from zlib import crc32
 
 from qnode.wire.circuits import CircuitMessage
@@ -85,6 +86,26 @@ PeerMessage = ApplicationMessage | PairNews | Hello | Sequenced | Acknowledged
 
 peer: Codec[PeerMessage] = Codec(PeerMessage)
 
+MESSAGE_TYPES: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        str(kind.__struct_config__.tag)
+        for kind in (*get_args(PeerMessage), *get_args(NetworkMessage))
+        if kind is not Sequenced
+    )
+)
+"""What nodes tell each other; what a sequence carries has its own type."""
+
+
+def carried(message: PeerMessage) -> PeerMessage | NetworkMessage:
+    """What is told, without the envelope of its sequence."""
+    return message.message if isinstance(message, Sequenced) else message
+
+
+def type_of(message: PeerMessage) -> str:
+    """One of ``MESSAGE_TYPES``."""
+    return str(carried(message).__struct_config__.tag)
+
+
 CHECKSUM_BYTES = 4
 
 
@@ -94,7 +115,11 @@ class ChecksumError(WireError):
 
 def sealed(message: PeerMessage) -> bytes:
     """The payload that carries ``message``: its frame and, big-endian, the frame's CRC-32 (IEEE 802.3)."""
-    frame = peer.encode(message)
+    return resealed(peer.encode(message))
+
+
+def resealed(frame: bytes) -> bytes:
+    """The payload that carries a frame, whatever it says."""
     return frame + crc32(frame).to_bytes(CHECKSUM_BYTES, "big")
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults import schedule
+from orchestrator.fabric.faults.channels import ChannelStates
 from orchestrator.fabric.faults.clocks import ClockFaults
+from orchestrator.fabric.faults.cuts import FibreCuts
 from orchestrator.fabric.faults.links import LinkStates
+<<<<<<< HEAD
 from orchestrator.fabric.faults.memory import Bursts, FailedSlots, Lifetimes
+=======
+from orchestrator.fabric.faults.messages import EFFECTS, MessageFaults
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
 from orchestrator.fabric.faults.quantum import QuantumChannels
 from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
 from orchestrator.scenario import Link
 from orchestrator.scenario.faults import (
+    ClassicalDown,
     ClockDrift,
     ClockJump,
     ClockOffset,
@@ -23,6 +31,8 @@ from orchestrator.scenario.faults import (
     FabricPause,
     FabricSlow,
     Fault,
+    FibreCut,
+    Hold,
     Lasting,
     LinkDown,
     NodeKill,
@@ -32,8 +42,13 @@ from orchestrator.scenario.faults import (
     NodeStop,
     OnLink,
     OnNode,
+<<<<<<< HEAD
     QuantumDown,
     cannot_strike,
+=======
+    OnNodes,
+    Partition,
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
     kind_of,
     named,
 )
@@ -66,20 +81,37 @@ class Faults:
         """Those that have not been removed, with their causes."""
         self._active: list[Occurrence] = []
         self._instants: list[int] = []
-        self.links = LinkStates(engine)
+        self.effects: dict[str, Counter[str]] = {}
+        """What each fault has done, by name: how often, in the words of the event log's kinds of lines."""
+        channels = ChannelStates(engine)
+        self.links = LinkStates(engine, channels)
+        self.messages = MessageFaults(engine, self.count)
+        cuts = FibreCuts(engine, self.links, self.messages, self.count)
         ended, hindered, clocks = EndedNodes(engine, self.links), HinderedNodes(engine), ClockFaults(engine)
         fabric = HinderedFabric(engine)
         self.quantum = QuantumChannels(engine)
         self.slots = FailedSlots(engine)
         memories = (Lifetimes(engine), Bursts(engine), self.slots)
         self._handlers: dict[type, Handler] = {
+<<<<<<< HEAD
             **dict.fromkeys((LinkDown, QuantumDown), self.links),
+=======
+            LinkDown: self.links,
+            FibreCut: cuts,
+            **dict.fromkeys((ClassicalDown, Partition), channels),
+            **dict.fromkeys((*EFFECTS, Hold), self.messages),
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
             **dict.fromkeys((NodeKill, NodeStop, NodeRestart), ended),
             **dict.fromkeys((NodePause, NodeSlow), hindered),
             **dict.fromkeys((ClockOffset, ClockDrift, ClockJump, ClockReset), clocks),
             **dict.fromkeys((FabricPause, FabricSlow), fabric),
             **{kind: handler for handler in (self.quantum, *memories) for kind in handler.KINDS},
         }
+
+    def count(self, name: str, what: str, number: int = 1) -> None:
+        """The fault of that name has done something: ``message_lost``, ``herald_lost`` ... Every one counts, also those
+        of which the event log has no line."""
+        self.effects.setdefault(name, Counter())[what] += number
 
     def begin(self) -> None:
         """The scenario's faults have their instants."""
@@ -141,6 +173,8 @@ class Faults:
 
     def holds_back(self) -> bool:
         """Whether something will go on once a fault that strikes again and again is healed."""
+        if any(each.name in self.messages.holds for each in self._active if schedule.strikes_for_ever(each.fault)):
+            return True
         links = {
             link for each in self._active if schedule.strikes_for_ever(each.fault) for link in each.targets
         } & self._engine.links.keys()
@@ -188,7 +222,7 @@ class Faults:
     def _candidates(self, fault: Fault) -> list[str]:
         """All that a fault of this kind can strike."""
         scenario = self._engine.scenario
-        if isinstance(fault, OnNode):
+        if isinstance(fault, OnNode | OnNodes):
             return list(scenario.nodes)
         if isinstance(fault, OnLink):
             kind, links = type(fault), scenario.links.items()

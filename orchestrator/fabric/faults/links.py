@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.fabric.faults.channels import ChannelStates
 from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.scenario.faults import QuantumDown
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
     from orchestrator.fabric.engine import Engine
 
 
+LINK_DOWN = "the link is down"
+"""Why its own channel carries nothing."""
+
+
 class LinkStates:
     """Which links are down, and because of what: a link is up when nothing keeps it down."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, channels: ChannelStates) -> None:
         self._engine = engine
+        self._channels = channels
         self._reasons: dict[str, set[str]] = {}
         self._quantum_reasons: dict[str, set[str]] = {}
         """What keeps only pairs and qubits from it."""
@@ -35,12 +41,13 @@ class LinkStates:
         up = self.bring_quantum_up if isinstance(occurrence.fault, QuantumDown) else self.bring_up
         return [{"link": link, "attempts_start": up(link, occurrence.name, at)} for link in occurrence.targets]
 
-    def take_down(self, link: str, reason: str) -> bool:
+    def take_down(self, link: str, reason: str, *, breaks_off: bool = True) -> bool:
         """One more reason for a link to be down. Returns whether a series of attempts was broken off."""
         reasons = self._reasons.setdefault(link, set())
         reasons.add(reason)
         if len(reasons) > 1:
             return False
+<<<<<<< HEAD
         self._engine.topology.take_down(link)
         return self._end_attempts(link)
 
@@ -48,6 +55,15 @@ class LinkStates:
         """One more reason for a link to make no pairs and carry no qubits, and nothing else. Returns likewise."""
         self._quantum_reasons.setdefault(link, set()).add(reason)
         return self._end_attempts(link)
+=======
+        for forward in (True, False):
+            self._channels.take_down(link, LINK_DOWN, forward=forward)
+        generation = self._engine.links.get(link)
+        if generation is None:
+            return False
+        generation.down = True
+        return breaks_off and generation.break_off()
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
     def bring_up(self, link: str, reason: str, at: int) -> bool:
         """A reason is gone at ``at`` (ps). Returns whether a series of attempts starts now."""
@@ -55,6 +71,7 @@ class LinkStates:
         reasons.discard(reason)
         if reasons:
             return False
+<<<<<<< HEAD
         self._engine.topology.bring_up(link)
         return self._begin_attempts(link, at)
 
@@ -62,6 +79,15 @@ class LinkStates:
         """Such a reason is gone. Returns likewise."""
         self._quantum_reasons[link].discard(reason)
         return self._begin_attempts(link, at)
+=======
+        for forward in (True, False):
+            self._channels.bring_up(link, LINK_DOWN, forward=forward)
+        generation = self._engine.links.get(link)
+        series = generation.bring_up(at) if generation is not None else None
+        if generation is not None:
+            self._engine.started(generation, series)
+        return series is not None
+>>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
     def why_down(self, link: str) -> str:
         """The reasons that keep pairs and qubits from a link; empty if it is up."""

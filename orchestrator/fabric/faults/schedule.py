@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.streams import Stream
-from orchestrator.scenario.faults import Fault, OnLink, OnNode, Select
+from orchestrator.scenario.faults import Fault, OnLink, OnNode, OnNodes, Select, named_targets
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -77,10 +77,10 @@ def heals_at(fault: Fault, at: int) -> int | None:
 
 def targets(fault: Fault, candidates: Sequence[str], stream: Stream) -> tuple[str, ...]:
     """Whom this strike hits, in the order of ``candidates``, which are all that it could."""
-    if not isinstance(fault, OnLink | OnNode):
+    if not isinstance(fault, OnLink | OnNode | OnNodes):
         return ()
     if fault.select is None:
-        return (fault.link if isinstance(fault, OnLink) else fault.node,)
+        return named_targets(fault)
     pool = [name for name in candidates if not fault.among or name in fault.among]
     chosen = sorted((stream.uniform(), name) for name in pool)[: how_many(fault.select, len(pool))]
     names = {name for _, name in chosen}

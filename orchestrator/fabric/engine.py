@@ -547,17 +547,9 @@ class Engine:
             event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
             return self._tell(seat, event)
         draw = self.streams.of("transmission", what.link).uniform()
-<<<<<<< HEAD
         survived = draw < noise.transmission_survival_probability(self.faults.quantum.link(what.link))
-        if not survived and link.transmission.heralded_arrival:
-            self.laboratory.lose(what.qubit, at)
-        elif not survived:
-            self.laboratory.replace_by_ground_state(what.qubit)
-=======
-        survived = draw < noise.transmission_survival_probability(link)
         if not survived:
             self.lose_in_fibre(what.qubit, link.transmission, at)
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
         far = self.seats[link.ends[1 - link.ends.index(seat.name)]]
         arrival = at + light_delay_ps(link.length_km, link.refractive_index)
         self.log.write(at, "transmitted", node=seat.name, link=what.link, qubit=what.qubit, survived=survived)

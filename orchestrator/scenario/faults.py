@@ -12,24 +12,17 @@ from typing import Annotated, ClassVar, Literal, get_args
 import msgspec
 
 from orchestrator.scenario.hardware import Probability
-<<<<<<< HEAD
-from orchestrator.scenario.section import Interval, Moment, Section
-from qnode.wire.quantum import Role
-=======
 from orchestrator.scenario.section import Interval, Length, Moment, Section
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
+from qnode.wire.quantum import Role
 
 Select = Literal["one", "minority", "majority", "all"]
 Shift = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 """Seconds."""
 WallTime = Annotated[float, msgspec.Meta(gt=0, le=10)]
 """Seconds of the wall clock, few enough that the fabric is not taken for dead."""
-<<<<<<< HEAD
 EveBasis = Literal["z", "x", "y", "random_zx", "random_xyz"]
-=======
 Correlation = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Delay = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
 
 class Timed(Section, frozen=True, kw_only=True, tag_field="kind"):

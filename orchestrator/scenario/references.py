@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from orchestrator.scenario.check import nearest
 from orchestrator.scenario.document import Problem, Tree, joined
-<<<<<<< HEAD
-from orchestrator.scenario.faults import KINDS, OnLink, Timed, cannot_strike
-=======
-from orchestrator.scenario.faults import KINDS, FibreCut, OnLink, Timed
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
+from orchestrator.scenario.faults import KINDS, FibreCut, OnLink, Timed, cannot_strike
 
 
 def check_references(tree: Tree, *, problems: list[Problem]) -> None:

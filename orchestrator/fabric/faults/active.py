@@ -12,11 +12,8 @@ from orchestrator.fabric.faults.channels import ChannelStates
 from orchestrator.fabric.faults.clocks import ClockFaults
 from orchestrator.fabric.faults.cuts import FibreCuts
 from orchestrator.fabric.faults.links import LinkStates
-<<<<<<< HEAD
 from orchestrator.fabric.faults.memory import Bursts, FailedSlots, Lifetimes
-=======
 from orchestrator.fabric.faults.messages import EFFECTS, MessageFaults
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
 from orchestrator.fabric.faults.quantum import QuantumChannels
 from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
@@ -42,13 +39,10 @@ from orchestrator.scenario.faults import (
     NodeStop,
     OnLink,
     OnNode,
-<<<<<<< HEAD
-    QuantumDown,
-    cannot_strike,
-=======
     OnNodes,
     Partition,
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
+    QuantumDown,
+    cannot_strike,
     kind_of,
     named,
 )
@@ -93,14 +87,10 @@ class Faults:
         self.slots = FailedSlots(engine)
         memories = (Lifetimes(engine), Bursts(engine), self.slots)
         self._handlers: dict[type, Handler] = {
-<<<<<<< HEAD
             **dict.fromkeys((LinkDown, QuantumDown), self.links),
-=======
-            LinkDown: self.links,
             FibreCut: cuts,
             **dict.fromkeys((ClassicalDown, Partition), channels),
             **dict.fromkeys((*EFFECTS, Hold), self.messages),
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
             **dict.fromkeys((NodeKill, NodeStop, NodeRestart), ended),
             **dict.fromkeys((NodePause, NodeSlow), hindered),
             **dict.fromkeys((ClockOffset, ClockDrift, ClockJump, ClockReset), clocks),

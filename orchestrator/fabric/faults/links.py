@@ -47,23 +47,14 @@ class LinkStates:
         reasons.add(reason)
         if len(reasons) > 1:
             return False
-<<<<<<< HEAD
-        self._engine.topology.take_down(link)
-        return self._end_attempts(link)
+        for forward in (True, False):
+            self._channels.take_down(link, LINK_DOWN, forward=forward)
+        return self._end_attempts(link, breaks_off=breaks_off)
 
     def take_quantum_down(self, link: str, reason: str) -> bool:
         """One more reason for a link to make no pairs and carry no qubits, and nothing else. Returns likewise."""
         self._quantum_reasons.setdefault(link, set()).add(reason)
-        return self._end_attempts(link)
-=======
-        for forward in (True, False):
-            self._channels.take_down(link, LINK_DOWN, forward=forward)
-        generation = self._engine.links.get(link)
-        if generation is None:
-            return False
-        generation.down = True
-        return breaks_off and generation.break_off()
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
+        return self._end_attempts(link, breaks_off=True)
 
     def bring_up(self, link: str, reason: str, at: int) -> bool:
         """A reason is gone at ``at`` (ps). Returns whether a series of attempts starts now."""
@@ -71,31 +62,25 @@ class LinkStates:
         reasons.discard(reason)
         if reasons:
             return False
-<<<<<<< HEAD
-        self._engine.topology.bring_up(link)
+        for forward in (True, False):
+            self._channels.bring_up(link, LINK_DOWN, forward=forward)
         return self._begin_attempts(link, at)
 
     def bring_quantum_up(self, link: str, reason: str, at: int) -> bool:
         """Such a reason is gone. Returns likewise."""
         self._quantum_reasons[link].discard(reason)
         return self._begin_attempts(link, at)
-=======
-        for forward in (True, False):
-            self._channels.bring_up(link, LINK_DOWN, forward=forward)
-        generation = self._engine.links.get(link)
-        series = generation.bring_up(at) if generation is not None else None
-        if generation is not None:
-            self._engine.started(generation, series)
-        return series is not None
->>>>>>> 5a9b795 (Faults of classical messages: lost, twice, damaged, delayed, overtaken, held, read, changed; partitions, narrow channels, cut fibres)
 
     def why_down(self, link: str) -> str:
         """The reasons that keep pairs and qubits from a link; empty if it is up."""
         return ", ".join(sorted({*self._reasons.get(link, ()), *self._quantum_reasons.get(link, ())}))
 
-    def _end_attempts(self, link: str) -> bool:
+    def _end_attempts(self, link: str, *, breaks_off: bool) -> bool:
         generation = self._engine.links.get(link)
-        return generation is not None and not generation.down and generation.take_down()
+        if generation is None or generation.down:
+            return False
+        generation.down = True
+        return breaks_off and generation.break_off()
 
     def _begin_attempts(self, link: str, at: int) -> bool:
         generation = self._engine.links.get(link)

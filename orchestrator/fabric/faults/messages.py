@@ -7,7 +7,7 @@ its way when a fault strikes is not touched, but by a cut of the fibre.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,9 @@ class MessageFaults:
                 self._teller(fault)("message_lost", passing, hop, {})
         for held in self._held.values():
             for each in list(held):
-                if hop := _not_past(each.route, tuple(each.passing.enters), channel, fraction, at):
+                waits_before = each.passing.held_by[0][1]
+                enters = [*each.passing.enters[:waits_before], *[at] * (len(each.route.hops) - waits_before)]
+                if hop := _not_past(each.route, enters, channel, fraction, at):
                     held.remove(each)
                     lost += 1
                     each.passing.sent_at = at
@@ -243,7 +245,7 @@ def _described(occurrence: Occurrence) -> list[dict[str, Any]]:
     return [{"link": channel, "direction": fault.direction} for channel in occurrence.targets]
 
 
-def _not_past(route: Route, enters: tuple[int, ...], channel: str, fraction: float, at: int) -> Hop | None:
+def _not_past(route: Route, enters: Sequence[int], channel: str, fraction: float, at: int) -> Hop | None:
     """The hop over a channel, if a point of it still is before the message."""
     for hop, entered in zip(route.hops, enters, strict=True):
         if hop.channel == channel:

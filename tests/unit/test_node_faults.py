@@ -279,7 +279,7 @@ def test_a_node_that_two_faults_ended_starts_again_with_the_later() -> None:
     drive.run()
     assert [(line["t_ps"], line["starts"]) for line in drive.lines("healed")] == [(3 * S, False), (4 * S, True)]
     assert drive.engine.seats["B"].incarnation == 1
-    assert drive.engine.topology.is_up("ab")
+    assert drive.engine.topology.is_up("ab", forward=True)
 
 
 def test_between_a_nodes_end_and_its_start_its_links_are_down_whoever_else_takes_them_down() -> None:
@@ -287,11 +287,11 @@ def test_between_a_nodes_end_and_its_start_its_links_are_down_whoever_else_takes
         nodes="ABC", faults=(NodeKill(at_s=1.0, for_s=3.0, node="B"), NodeKill(at_s=2.0, for_s=1.0, node="C"))
     )
     drive.run(end=3500 * MS)
-    assert not drive.engine.topology.is_up("ab")
-    assert not drive.engine.topology.is_up("bc")
+    assert not drive.engine.topology.is_up("ab", forward=True)
+    assert not drive.engine.topology.is_up("bc", forward=True)
     drive.run()
-    assert drive.engine.topology.is_up("ab")
-    assert drive.engine.topology.is_up("bc")
+    assert drive.engine.topology.is_up("ab", forward=True)
+    assert drive.engine.topology.is_up("bc", forward=True)
 
 
 def test_what_befalls_the_fabric_is_no_event_of_virtual_time() -> None:

@@ -6,8 +6,8 @@ import msgspec
 
 from orchestrator.fabric.streams import Stream, Streams
 from orchestrator.scenario import Fault, Scenario
-from orchestrator.scenario.faults import KINDS, OnLink, named
-from orchestrator.scenario.random_faults import DRAWN, RandomFaults
+from orchestrator.scenario.faults import KINDS, OnLink, Timed, cannot_strike, named
+from orchestrator.scenario.random_faults import DRAWN, Between, RandomFaults
 
 DECIMALS = 6
 """Instants and durations are drawn in steps of a microsecond, so that they are short to write."""
@@ -39,17 +39,25 @@ def expanded(scenario: Scenario) -> Scenario:
 def _targets(scenario: Scenario, group: RandomFaults) -> list[tuple[str, list[str]]]:
     """The kinds to draw from, each with what it can strike; those that can strike nothing are left out."""
     found = []
-    for kind in group.kinds or DRAWN:
-        fault = KINDS[kind]
-        names = list(scenario.nodes)
-        if issubclass(fault, OnLink):
-            names = [*scenario.links, *(scenario.classical_links if fault.strikes_classical_links else ())]
-        names = [name for name in names if name not in group.spare]
+    for kind in group.kinds:
+        names = [name for name in _candidates(scenario, KINDS[kind]) if name not in group.spare]
         if names:
             found.append((kind, names))
     if not found:
         raise ValueError(f"random_faults {group.name}: expected something to strike, found none that is not spared")
     return found
+
+
+def _candidates(scenario: Scenario, kind: type[Timed]) -> list[str]:
+    """All that faults of a kind can strike."""
+    if not issubclass(kind, OnLink):
+        return list(scenario.nodes)
+    links = [
+        name
+        for name, link in scenario.links.items()
+        if not cannot_strike(kind, scheme=str(link.heralding.__struct_config__.tag), length_km=link.length_km)
+    ]
+    return [*links, *(scenario.classical_links if kind.strikes_classical_links else ())]
 
 
 def _drawn(group: RandomFaults, targets: list[tuple[str, list[str]]], stream: Stream) -> Fault:
@@ -62,10 +70,15 @@ def _drawn(group: RandomFaults, targets: list[tuple[str, list[str]]], stream: St
     }
     if row.lasts:
         fields["for_s"] = max(10.0**-DECIMALS, _rounded(stream.uniform() * group.longest_s))
-    for name, (low, high) in row.ranges.items():
-        fields[name] = float(f"{low + stream.uniform() * (high - low):.4g}")
+    for name, between in row.fields.items():
+        numbers = [_between(stream, between) for _ in range(between.numbers or 1)]
+        fields[name] = numbers[0] if between.numbers is None else numbers
     fault: Fault = msgspec.convert(fields, Fault)
     return fault
+
+
+def _between(stream: Stream, between: Between) -> float:
+    return float(f"{between.low + stream.uniform() * (between.high - between.low):.4g}")
 
 
 def _index(stream: Stream, count: int) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from orchestrator.checks.log import Event, Problem, counted
 from orchestrator.checks.run import Run
 from orchestrator.fabric.clock import PICOSECONDS
-from orchestrator.scenario import Network, Scenario
+from orchestrator.scenario import LinkDown, Network, Scenario
+from orchestrator.scenario.faults import KINDS, ClockJump, ClockReset, Ending, Lasting
 
 OPENED = ("circuit_opened", "circuit_restored")
 SLACK, SLACK_S = 1.5, 1.0
@@ -45,11 +46,12 @@ class CircuitsEnd:
         network = scenario.network or Network()
         self._restore_s = network.restore_timeout_s
         self._notice_s = max((network.hello_lost + 2) * network.hello_interval_s, 4 * network.refresh_interval_s)
+        self._links = scenario.links
         self._circuits: dict[str, _Circuit] = {}
         self._gone: dict[tuple[str, str], Event] = {}
         """Applications that have detached, by node and name."""
-        self._dead: dict[str, Event] = {}
-        """Nodes that a fault has ended."""
+        self._ended: dict[str, Event] = {}
+        """The last time that a fault ended each node; started again, it knows nothing of what was before."""
         self._down: dict[str, Event] = {}
         """Links that a fault keeps down."""
         self._struck: dict[str, Event] = {}
@@ -91,24 +93,26 @@ class CircuitsEnd:
         if node is not None:
             self._struck[node] = event
         if event.kind == "healed":
-            for link in links:
-                self._down.pop(link, None)
             if node is not None:
                 self._unhealed.discard((node, event["name"]))
-                self._dead.pop(node, None)
-        elif event["fault"] in ("link_down", "node_kill"):
+                links = [link for link, each in self._links.items() if event.get("starts") and node in each.ends]
+            for link in links:
+                self._down.pop(link, None)
+            return
+        kind = KINDS[event["fault"]]
+        if issubclass(kind, Ending | LinkDown):
             for link in links:
                 self._down.setdefault(link, event)
-            if node is not None:
-                self._dead[node] = event
-        elif node is not None and event.get("lasts", True):
+        if issubclass(kind, Ending):
+            self._ended[event["node"]] = event
+        elif node is not None and issubclass(kind, Lasting | ClockJump | ClockReset):
             self._unhealed.add((node, event["name"]))
 
     def _at_head(self, name: str, circuit: _Circuit, end_s: float) -> Iterator[Problem]:
         latest, gone = circuit.latest, self._gone.get((circuit.head, circuit.requested["application"]))
-        if circuit.head in self._dead or latest.kind in ("circuit_refused", "circuit_closed"):
+        if self._ended_since(circuit, circuit.head) or latest.kind in ("circuit_refused", "circuit_closed"):
             return
-        if gone is not None:
+        if gone is not None and gone.line > circuit.requested.line:
             if latest.kind != "circuit_requested":
                 what = f"expected circuit {name} to be closed with its application, which is gone"
                 yield Problem(f"{what}; found it {_state(latest)}", gone)
@@ -131,13 +135,20 @@ class CircuitsEnd:
 
     def _at_tail(self, name: str, circuit: _Circuit, end_s: float) -> Iterator[Problem]:
         """A tail that was given pairs learns of the end, too."""
-        ended = self._dead.get(circuit.head) or (circuit.latest if circuit.latest.kind == "circuit_closed" else None)
-        if ended is None or circuit.at_tail is None or circuit.tail in self._dead:
+        ended = self._ended_since(circuit, circuit.head)
+        if ended is None and circuit.latest.kind == "circuit_closed":
+            ended = circuit.latest
+        if ended is None or circuit.at_tail is None or self._ended_since(circuit, circuit.tail):
             return
         patience_s = self._notice_s + 2 * self._restore_s
         if circuit.at_tail.kind != "circuit_closed" and self._overdue(circuit.tail, ended, patience_s, end_s):
             what = f"expected {circuit.tail} to learn within {patience_s:g} s that circuit {name} is over"
             yield Problem(f"{what} at {circuit.head}, found no word of it until the end at {end_s:.9g} s", ended)
+
+    def _ended_since(self, circuit: _Circuit, node: str) -> Event | None:
+        """The fault that ended a node after the circuit was asked for."""
+        ended = self._ended.get(node)
+        return ended if ended is not None and ended.line > circuit.requested.line else None
 
     def _overdue(self, node: str, since: Event, patience_s: float, end_s: float) -> bool:
         """Whether ``node`` should have acted by the end."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator.checks.log import Event, Problem, counted, steps
 from orchestrator.checks.run import Run
 from orchestrator.scenario import Scenario
+from orchestrator.scenario.faults import KINDS, Ending
 
 GIVEN = ("pair_delivered", "circuit_pair_delivered", "group_qubit_delivered")
 
@@ -90,13 +91,10 @@ class OneOwner:
         self._since[qubit] = event.line
 
     def _lost(self, event: Event) -> None:
-        """A fault took qubits: those that it names, or all of a node whose memories it wiped."""
-        if isinstance(event.get("qubits"), list):
-            lost = event["qubits"]
-        elif "qubits_lost" in event.details and "node" in event.details:
+        """A fault took qubits: those that it names, or all of a node that it ended."""
+        lost = event.get("qubits_lost", ())
+        if issubclass(KINDS[event["fault"]], Ending):
             lost = [qubit for qubit, owner in self._owners.items() if owner == event["node"]]
-        else:
-            return
         for qubit in lost:
             self._ended(qubit, event)
 

@@ -223,6 +223,12 @@ def test_the_qubits_of_a_dead_node_have_ended(tmp_path: Path) -> None:
     assert [(name, at) for name, at, _ in broken(tmp_path, log)] == [("one_owner", 4)]
 
 
+def test_the_qubits_that_failing_slots_took_have_ended(tmp_path: Path) -> None:
+    failed = line(2, "fault", "r", name="x", fault="slot_failure", cause="scenario", qubits_lost=["r#1"])
+    log = [*MADE[:2], failed, acts(2.5, "r", "measure r#0"), acts(2.6, "r", "measure r#1")]
+    assert [(name, at) for name, at, _ in broken(tmp_path, log)] == [("one_owner", 5)]
+
+
 def test_keys_are_compared_by_name_and_order(tmp_path: Path) -> None:
     log = [key(1, "a", "00ff"), key(2, "a", "11"), key(3, "b", "00ff"), key(4, "b", "22"), key(5, "b", "33", name="n")]
     log += [key(6, "a", "33", bits=7, name="n")]
@@ -241,6 +247,16 @@ HANGING = {
         "to be rerouted or closed within 2 s of the loss of link ar",
     ),
     "cut": ([requested(), OPENED, CUT], 3, "to be rerouted or closed within 2 s of the loss of link rb"),
+    "asked for after a power cut": (
+        [KILLED | {"node": "a", "fault": "node_restart"}, requested(3.0)],
+        2,
+        "expected circuit a:0 to be opened or refused",
+    ),
+    "kept down by another": (
+        [requested(), OPENED, KILLED, line(3, "healed", "r", name="x", fault="node_restart", starts=False)],
+        3,
+        "to be rerouted or closed within 2 s of the loss of link ar",
+    ),
     "left open": (
         [requested(), OPENED, line(3, "application_detached", "a", application="left", reason="it detached")],
         3,
@@ -270,6 +286,18 @@ ENDED = {
     "restored": [requested(), OPENED, head(2, "down", reason="x"), head(3, "restored", links=["ar", "rb"])],
     "healed in time": [requested(), OPENED, CUT, line(3, "healed", link="rb", name="digger", fault="link_down")],
     "of a dead head": [requested(), KILLED | {"node": "a"}],
+    "of a head that knows nothing of it any more": [
+        requested(),
+        OPENED,
+        KILLED | {"node": "a", "fault": "node_restart"},
+        line(3, "healed", "a", name="axe", fault="node_restart", starts=True),
+    ],
+    "whose repeater is there again": [
+        requested(),
+        OPENED,
+        KILLED | {"fault": "node_restart"},
+        line(3, "healed", "r", name="axe", fault="node_restart", starts=True),
+    ],
     "asked for by who is gone": [requested(), line(1, "application_detached", "a", application="left", reason="x")],
     "of a head that stands still": [requested(), line(1, "fault", "a", name="p", fault="node_pause", cause="scenario")],
     "of a head that stood still": [

@@ -263,7 +263,7 @@ description: "1e3"
 nodes: {a: {hardware: {profile: nv-lab, communication: {t2_s: 0.5}}}, b: , "no": }
 links: {a-b: {ends: [a, b], length_km: 1e1}}
 applications: [{name: one, node: a, command: [python, one.py, "007", "1e-3", "null", "0x1F", "x: y", "", "ü\\n"]}]
-random_faults: [{count: 3, until_s: 4}]
+random_faults: [{count: 3, until_s: 4, kinds: [link_down]}]
 faults: [{kind: link_down, link: a-b, at_s: 1}]
 """
 

@@ -59,7 +59,15 @@ def run(hook: str, *, run_directory: Path, directory: Path, deadline_s: float) -
         return [Problem(str(error))]
     log = run_directory / "logs" / LOG
     log.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-P", "-m", "orchestrator.checks", str(run_directory), str(file), function]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "orchestrator.checks",
+        str(run_directory.resolve()),
+        str(file.resolve()),
+        function,
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

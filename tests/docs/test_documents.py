@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.evaluation import INVARIANTS
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -73,6 +75,19 @@ def test_readme_names_every_command() -> None:
 def test_scenario_page_is_written_from_the_types() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "scenario_page.py"))["page"]()
     assert (ROOT / "docs" / "scenario.md").read_text() == page, "run scripts/scenario_page.py"
+
+
+def test_testing_page_has_the_table_that_the_code_has() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    page = runpy.run_path(str(ROOT / "scripts" / "testing_page.py"))["page"]
+    assert page(text) == text, "run scripts/testing_page.py"
+    assert page(text.replace("| `node_kill` |", "| `node_bill` |")) == text
+
+
+def test_testing_page_names_every_check() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    for name in INVARIANTS:
+        assert f"\n| `{name}` |" in text
 
 
 def test_network_page_has_the_tables_that_the_code_has() -> None:

@@ -419,7 +419,9 @@ SAID: dict[str, list[tuple[int | None, str]]] = {
 
 
 @pytest.mark.parametrize("function", SAID)
-def test_a_hook_of_one_s_own(tmp_path: Path, function: str) -> None:
+def test_a_hook_of_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    tmp_path = Path(tmp_path.name)
     (tmp_path / "own.py").write_text(HOOK)
     deadline = ", hook_deadline_s: 1" if function == "hangs" else ""
     scenario = SCENARIO.replace("check: {}", f"check: {{hook: 'own.py:{function}'{deadline}}}")

@@ -92,6 +92,14 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """Every node has said hello."""
 
 
+class Recovered(Message, frozen=True, kw_only=True, tag="recovered"):
+    """A fabric has taken the place of one that was killed, and has heard from every node."""
+
+    now_ps: int
+    rounds: int
+    """How many rounds of grants there have been."""
+
+
 class Status(Message, frozen=True, kw_only=True, tag="status"):
     """How far it is."""
 
@@ -151,6 +159,14 @@ class HinderFabric(Message, frozen=True, kw_only=True, tag="hinder_fabric"):
 
 
 Order = EndNode | StartNode | PauseNode | ResumeNode | HinderFabric
+
+
+class Ordered(Message, frozen=True, kw_only=True, tag="ordered"):
+    """An order for the supervisor. A recovered fabric gives all of them again; what was done once is not done twice."""
+
+    number: int
+    """Counted from nought."""
+    order: EndNode | StartNode | PauseNode | ResumeNode
 
 
 class CircuitTruth(Message, frozen=True, kw_only=True):
@@ -229,7 +245,7 @@ class Steered(Message, frozen=True, kw_only=True, tag="steered"):
     """Where nothing is left to happen: what applications wait for."""
 
 
-FromFabric = Ready | Status | EndNode | StartNode | PauseNode | ResumeNode | Steered | Finished
+FromFabric = Ready | Recovered | Status | Ordered | Steered | Finished
 
 to_fabric: Codec[ToFabric] = Codec(ToFabric)
 from_fabric: Codec[FromFabric] = Codec(FromFabric)

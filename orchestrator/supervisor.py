@@ -59,9 +59,13 @@ def run(
 async def _run(
     scenario: Scenario, directory: Path, run_directory: Path, console: Console, shake_s: float
 ) -> RunOutcome:
-    testbed = Testbed(scenario, directory, run_directory, shake_s=shake_s)
+    testbed = Testbed(scenario, directory, run_directory, shake_s=shake_s, tell=_say)
     async with interruptible(), _progress(testbed, console), testbed:
         return await testbed.run()
+
+
+def _say(line: str) -> None:
+    print(f"qloom: {line}", file=sys.stderr, flush=True)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +200,7 @@ def up(
 
 
 async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:
-    testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True)
+    testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True, tell=_say)
     async with interruptible(), testbed:
         await testbed.start_virtual_time()
         ready(testbed)
@@ -204,7 +208,7 @@ async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: C
             finished = await testbed.ended()
         except asyncio.CancelledError as interruption:
             finished = await testbed.stop(str(interruption))
-    outcome = RunOutcome(finished=finished, processes=list(testbed.processes.values()), applications={})
+    outcome = RunOutcome(finished, list(testbed.processes.values()), {}, testbed.recoveries)
     _written(scenario, outcome, directory, run_directory)
     return finished.reason
 

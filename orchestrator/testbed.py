@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import zmq.asyncio
 
 from orchestrator import control, steering_port
 from orchestrator.deployment import node_configurations, peer_groups
+from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LocalAgent
@@ -44,6 +45,10 @@ FABRIC_SILENCE_S = 15.0
 GRACE_S = 2.0
 """How long processes have between SIGTERM and SIGKILL."""
 STOPPED_APPLICATIONS_DEADLINE_S = 5.0
+MOST_DEATHS_IN_PLACE = 5
+"""A fabric that is killed so often without getting any further is not started again."""
+RECOVERY_DEADLINE_S = 60.0
+"""How long a recovery may take, beyond the time for which the testbed has been up: that much may have to be redone."""
 CASUALTIES_DEADLINE_S = 1.0
 """How long after a deadlock to wait for the ends of applications, to tell which of them failed."""
 NAMES_PER_PACKET = 1000
@@ -80,6 +85,17 @@ class RunningProcess:
         return f"exit code {self.code}"
 
 
+@dataclass(slots=True, frozen=True)
+class Recovery:
+    """A fabric that was killed, and its successor."""
+
+    cause: str
+    now_ps: int
+    """The virtual time at which it went on."""
+    took_s: float
+    """Wall seconds from the news of its death to the last node's return."""
+
+
 @dataclass(slots=True)
 class RunOutcome:
     """How a run ended."""
@@ -87,6 +103,7 @@ class RunOutcome:
     finished: control.Finished
     processes: list[RunningProcess]
     applications: dict[str, RunningProcess]
+    recoveries: list[Recovery] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +123,10 @@ class Testbed:
     held: bool = False
     """Whether virtual time stands still until somebody steers it."""
     shake_s: float = 0.0
+    tell: Callable[[str], None] = print
+    """Says a line to whoever watches."""
     processes: dict[str, RunningProcess] = field(default_factory=dict)
+    recoveries: list[Recovery] = field(default_factory=list)
     _sockets: SocketDirectory = field(init=False)
     _agent: LocalAgent = field(init=False)
     _context: zmq.asyncio.Context = field(init=False)
@@ -115,6 +135,8 @@ class Testbed:
     _peer_group: dict[str, int] = field(default_factory=dict)
     _steering: dict[int, asyncio.Future[control.Steered]] = field(default_factory=dict)
     """Answers that are waited for, by call."""
+    _asked: dict[int, control.Steering] = field(default_factory=dict)
+    """What they are to answer."""
     _calls: int = 0
     _steering_port: asyncio.Server | None = None
     _paused: set[str] = field(default_factory=set)
@@ -130,6 +152,18 @@ class Testbed:
     _changed: asyncio.Event = field(init=False)
     _started_at: str = ""
     _heard_at_s: float = 0.0
+    _up_since_s: float = field(default_factory=time.monotonic)
+    _said: list[control.ToFabric] = field(default_factory=list)
+    """What the fabric must know, and another in its place, too."""
+    _killed_at_s: float | None = None
+    """When the fabric was killed, until another is in its place."""
+    _cause: str = ""
+    _deaths_in_place: int = 0
+    _rounds: int = -1
+    """How far the last recovery came."""
+    _leaving: bool = False
+    _orders: int = 0
+    """How many the fabric has given."""
     status: control.Status | None = None
 
     async def __aenter__(self) -> Testbed:
@@ -146,6 +180,7 @@ class Testbed:
         self._context = zmq.asyncio.Context()
         self._control = self._context.socket(zmq.DEALER)
         self._control.set(zmq.LINGER, 0)
+        self._control.set(zmq.SNDHWM, 0)
         readers = (self._read_agent(), self._read_control(), self._watch_fabric())
         self._tasks = [asyncio.create_task(reader) for reader in readers]
         try:
@@ -181,6 +216,7 @@ class Testbed:
             security=None if self._key_ring is None else self._key_ring.security("fabric"),
             refused_path=str(refused_path(self.run_directory, "fabric")),
             event_log=str(self.run_directory / "events.jsonl"),
+            journal=str(self.run_directory / "journal"),
             serves_until_stopped=self.serves_until_stopped,
             held=self.held,
         )
@@ -191,7 +227,7 @@ class Testbed:
             await self._agent.send(protocol.ShareOneCore())
         if self.scenario.network is not None:
             await self._agent.send(protocol.WarmUp(modules=NETWORK_MODULES))
-        await self._agent.send(protocol.StartFabric(configuration=str(path), log=str(self._log("fabric"))))
+        await self._start_fabric(recover=False)
         nodes = node_configurations(
             self.scenario, applications=self.held or not self.serves_until_stopped, shake_s=self.shake_s
         )
@@ -252,6 +288,16 @@ class Testbed:
         door = self._doors.get(place)
         return self._sockets.endpoint(place) if door is None else door.endpoint
 
+    async def _start_fabric(self, *, recover: bool) -> None:
+        configuration = str(self._sockets.path / "fabric.msgpack")
+        message = protocol.StartFabric(configuration=configuration, log=str(self._log("fabric")), recover=recover)
+        await self._agent.send(message)
+
+    async def _say(self, message: control.ToFabric) -> None:
+        """Tell the fabric what any fabric in its place must know, too; it does no harm to hear it twice."""
+        self._said.append(message)
+        await self._control.send(control.to_fabric.encode(message))
+
     def write_record(self) -> None:
         """Let other commands find this testbed."""
         self._sockets.write_record(
@@ -290,7 +336,7 @@ class Testbed:
 
     async def start_virtual_time(self) -> None:
         """Let virtual time begin; applications of the scenario are waited for."""
-        await self._control.send(control.to_fabric.encode(control.Start()))
+        await self._say(control.Start())
 
     async def start_application(self, application: Application) -> None:
         """Start a program of the scenario, with the socket of its node in its environment."""
@@ -344,11 +390,11 @@ class Testbed:
             for application in self.scenario.applications
             if f"application {application.name}" in self.processes
         }
-        return RunOutcome(finished=finished, processes=list(self.processes.values()), applications=applications)
+        return RunOutcome(finished, list(self.processes.values()), applications, self.recoveries)
 
     async def stop(self, reason: str) -> control.Finished:
         """End the run now; returns how it was."""
-        await self._control.send(control.to_fabric.encode(control.Stop(reason=reason)))
+        await self._say(control.Stop(reason=reason))
         return await self._before_failure(self._finished, STOP_DEADLINE_S, "the fabric to end the run")
 
     async def ended(self) -> control.Finished:
@@ -369,13 +415,15 @@ class Testbed:
         self._calls += 1
         call = self._calls
         answered = self._steering[call] = asyncio.get_running_loop().create_future()
+        request = self._asked[call] = msgspec.structs.replace(request, call=call)
         try:
-            await self._control.send(control.to_fabric.encode(msgspec.structs.replace(request, call=call)))
+            await self._control.send(control.to_fabric.encode(request))
             answer: control.Steered = await self._before_failure(
                 answered, deadline_s, f"the fabric to answer {request.__struct_config__.tag}"
             )
         finally:
             self._steering.pop(call, None)
+            del self._asked[call]
         if answer.error:
             raise SteeringRefused(answer.error)
         return answer
@@ -441,20 +489,48 @@ class Testbed:
             return
         if kind == "application":
             node = next(each.node for each in self.scenario.applications if each.name == name)
-            died = control.ApplicationDied(node=node, application=name, status=process.status)
-            await self._control.send(control.to_fabric.encode(died))
+            await self._say(control.ApplicationDied(node=node, application=name, status=process.status))
         elif kind == "node" and process.code != 0:
             story = f"{message.name} (process {message.process_id}) died: {process.status}{last_lines(process.log)}"
             if not self._ready.done():
                 self._fail(story)
             else:
-                await self._control.send(control.to_fabric.encode(control.NodeDied(node=name, status=story)))
+                await self._say(control.NodeDied(node=name, status=story))
         elif kind == "fabric":
-            if process.code == 0:  # it has told how the run ended; that may still be on its way
-                await asyncio.wait({self._finished}, timeout=STOP_DEADLINE_S)
-            if self._finished.done():
-                return
-            self._fail(f"the fabric (process {message.process_id}) died: {process.status}{last_lines(process.log)}")
+            await self._fabric_ended(process)
+
+    async def _fabric_ended(self, process: RunningProcess) -> None:
+        """If it was killed, another one takes its place; what it did itself, another would do again."""
+        assert process.code is not None
+        if process.code == 0:  # it has told how the run ended; that may still be on its way
+            await asyncio.wait({self._finished}, timeout=STOP_DEADLINE_S)
+        if self._finished.done() or self._leaving:
+            return
+        self._deaths_in_place += 1
+        story = f"the fabric (process {process.process_id}) died: {process.status}"
+        if process.code >= 0:
+            self._fail(f"{story}{last_lines(process.log)}")
+        elif self._deaths_in_place > MOST_DEATHS_IN_PLACE:
+            self._fail(f"{story}, for the {self._deaths_in_place}th time at this point{last_lines(process.log)}")
+        else:
+            self._killed_at_s = self._heard_at_s = time.monotonic()
+            self._cause = process.status
+            await self._start_fabric(recover=True)
+            for said in (*self._said, *self._asked.values()):
+                await self._control.send(control.to_fabric.encode(said))
+
+    def _recovered(self, recovered: control.Recovered) -> None:
+        """Another fabric is in the place of the one that was killed."""
+        if recovered.rounds > self._rounds:
+            self._rounds, self._deaths_in_place = recovered.rounds, 0
+        if self._killed_at_s is not None:
+            recovery = Recovery(self._cause, recovered.now_ps, time.monotonic() - self._killed_at_s)
+            self._killed_at_s = None
+            self.recoveries.append(recovery)
+            self.tell(
+                f"the fabric was {recovery.cause}; another has taken its place at virtual time "
+                f"{recovery.now_ps / PICOSECONDS:.9g} s, after {recovery.took_s:.2g} s"
+            )
 
     async def _read_control(self) -> None:
         """Note what the fabric says."""
@@ -477,14 +553,24 @@ class Testbed:
                     waiting.set_result(message)
             elif isinstance(message, control.Status):
                 self.status = message
-            elif isinstance(message, control.EndNode):
-                await self._end_node(message)
-            elif isinstance(message, control.StartNode):
-                await self._start_again(message)
-            else:
-                stops = isinstance(message, control.PauseNode)
-                (self._paused.add if stops else self._paused.discard)(message.node)
-                await self.signal(f"node {message.node}", signal.SIGSTOP if stops else signal.SIGCONT)
+            elif isinstance(message, control.Recovered):
+                self._recovered(message)
+            elif message.number == self._orders:
+                self._orders += 1
+                await self._carry_out(message.order)
+
+    async def _carry_out(
+        self, order: control.EndNode | control.StartNode | control.PauseNode | control.ResumeNode
+    ) -> None:
+        """Do to a process what a fault wants."""
+        if isinstance(order, control.EndNode):
+            await self._end_node(order)
+        elif isinstance(order, control.StartNode):
+            await self._start_again(order)
+        else:
+            stops = isinstance(order, control.PauseNode)
+            (self._paused.add if stops else self._paused.discard)(order.node)
+            await self.signal(f"node {order.node}", signal.SIGSTOP if stops else signal.SIGCONT)
 
     async def _end_node(self, order: control.EndNode) -> None:
         """End a node that a fault has ended in virtual time, and its applications; their ends are no failures."""
@@ -515,17 +601,24 @@ class Testbed:
         log = str(self._log(f"node {order.node}"))
         start = protocol.StartNode(configuration=configuration, peer_group=self._peer_group[order.node], log=log)
         await self._agent.send(start)
+        self._said = [
+            said
+            for said in self._said
+            if not (isinstance(said, control.ApplicationDied) and said.application in order.applications)
+        ]
         for application in applications:
             await self.start_application(application)
 
     async def _watch_fabric(self) -> None:
         """Once it is up, the fabric must answer now and then."""
         await asyncio.wait({self._ready})
-        limit_s = self.scenario.time.stall_after_s + FABRIC_SILENCE_S
         while not self._finished.done():
             await self.ask_status()
             await asyncio.sleep(STATUS_INTERVAL_S)
             silent_s = time.monotonic() - self._heard_at_s
+            limit_s = self.scenario.time.stall_after_s + FABRIC_SILENCE_S
+            if self._killed_at_s is not None:
+                limit_s += RECOVERY_DEADLINE_S + self._killed_at_s - self._up_since_s
             if silent_s > limit_s:
                 process = self.processes["fabric"]
                 self._fail(f"the fabric (process {process.process_id}) has not answered for {silent_s:.0f} s")
@@ -552,6 +645,7 @@ class Testbed:
 
     async def _take_down(self) -> None:
         """End and reap every process, remove every socket."""
+        self._leaving = True
         process_ids = [each.process_id for each in self.processes.values() if each.code is None]
         for task in self._tasks[1:]:
             task.cancel()

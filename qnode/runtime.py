@@ -90,6 +90,11 @@ class Shell:
         self._interrupted = False
         self._halted = False
         self._steps = 0
+        self._grants = 0
+        self._last_block: fabric.Block | None = None
+        """None while a grant is held."""
+        self._last_interrupt: str | None = None
+        """None if there was none since the last grant."""
         self._sends: list[fabric.Send] = []
         self._operations: list[fabric.Operation] = []
         self._notes: list[fabric.Note] = []
@@ -127,6 +132,15 @@ class Shell:
             self._transport.to_fabric(fabric.ProbeAnswer(waits=self._waits()))
         elif isinstance(message, fabric.ApplicationEnded):
             self._application_ended(message)
+        elif isinstance(message, fabric.Resume):
+            self._transport.to_fabric(
+                fabric.Resumed(
+                    process_id=self._configuration.process_id,
+                    grants=self._grants,
+                    block=self._last_block,
+                    interrupt=self._last_interrupt,
+                )
+            )
         else:
             self._halt(message.reason)
         return None
@@ -135,6 +149,8 @@ class Shell:
         """Walk through the window, then block."""
         begins = not self._started
         self._holding, self._started, self._interrupted = True, True, False
+        self._grants += 1
+        self._last_block = self._last_interrupt = None
         self._advance(grant.now)
         if begins:
             self._do(Started())
@@ -162,17 +178,16 @@ class Shell:
         self._holding = False
         self._pause()
         applications = len(self._expected) + sum(not client.ended for client in self._clients.values())
-        self._transport.to_fabric(
-            fabric.Block(
-                wake_at=self._next_timer(),
-                sends=tuple(self._sends),
-                operations=tuple(self._operations),
-                notes=tuple(self._notes),
-                applications=applications,
-                flowing=sum(not client.holds_time for client in self._clients.values()),
-                expects=len(self._set) > len(self._housekeeping),
-            )
+        self._last_block = fabric.Block(
+            wake_at=self._next_timer(),
+            sends=tuple(self._sends),
+            operations=tuple(self._operations),
+            notes=tuple(self._notes),
+            applications=applications,
+            flowing=sum(not client.holds_time for client in self._clients.values()),
+            expects=len(self._set) > len(self._housekeeping),
         )
+        self._transport.to_fabric(self._last_block)
         self._sends, self._operations, self._notes = [], [], []
 
     def _advance(self, at: int) -> None:
@@ -378,11 +393,13 @@ class Shell:
     def _interrupt(self, reason: str, *, outside: bool) -> None:
         """Ask for a grant where none is held, and let the fabric know of what came from outside virtual time."""
         if self._started and not self._holding:
-            if not self._interrupted:
-                self._interrupted = True
-                self._transport.to_fabric(fabric.Interrupt(reason=reason))
-        elif outside:
-            self._transport.to_fabric(fabric.Interrupt(reason=reason))
+            if self._interrupted:
+                return
+            self._interrupted = True
+        elif not outside:
+            return
+        self._last_interrupt = reason
+        self._transport.to_fabric(fabric.Interrupt(reason=reason))
 
     def _waits(self) -> tuple[str, ...]:
         """What keeps this node from blocking, or what its applications wait for."""

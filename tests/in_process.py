@@ -10,6 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,9 +18,12 @@ import msgspec
 from orchestrator import control
 from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.clock import EventClass
+from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.happenings import Delivery, NodeSeat
+from orchestrator.fabric.journal import head_of
+from orchestrator.fabric.pacing import Pace
 from orchestrator.scenario import Scenario
 from qnode.config import NodeConfiguration
 from qnode.stack.events import Answer, Asked, CancelTimer, Event, Operate, Record, SendTo, SetTimer, Started, TimerFired
@@ -52,8 +56,16 @@ class Seat:
 class InProcess:
     """A testbed."""
 
-    def __init__(self, scenario: Scenario, *, tamper: Tamper | None = None, check: bool = True) -> None:
-        self.log = EventLog(None)
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        tamper: Tamper | None = None,
+        check: bool = True,
+        log: EventLog | None = None,
+        journal: Path | None = None,
+    ) -> None:
+        self.log = log or EventLog(None)
         self.records: list[dict[str, Any]] = []
         """Every line of the event log that a node wrote: at, node, kind and details."""
         self.engine = Engine(scenario, self.log)
@@ -68,7 +80,10 @@ class InProcess:
         self._pending: deque[tuple[str, int, application.Request]] = deque()
         self._send = self.engine._send
         self.engine._send = self._sent  # type: ignore[method-assign]
-        self.engine.begin()
+        self.course = Course(self.engine, Pace(None))
+        if journal is not None:
+            self.course.create_journal(journal, head_of(scenario))
+        self.course.begin()
 
     def configuration(self, node: str) -> NodeConfiguration:
         """What a node was told."""
@@ -109,12 +124,16 @@ class InProcess:
 
     def step(self) -> None:
         """One window."""
-        grants = self.engine.round()
+        grants = self.course.open_round(0.0)
+        self.obey_orders()
+        for name, grant in grants.items():
+            self.window(name, grant)
+
+    def obey_orders(self) -> None:
+        """Do all that faults want."""
         for order in self.engine.orders:
             self.obey(order)
         self.engine.orders.clear()
-        for name, grant in grants.items():
-            self._window(name, grant)
 
     def obey(self, order: control.Order) -> None:
         """Do to a node, and to the programs on it, what a fault wants."""
@@ -134,7 +153,8 @@ class InProcess:
         """The nodes' records of one kind."""
         return [record for record in self.records if record["kind"] == kind]
 
-    def _window(self, name: str, grant: fabric.Grant) -> None:
+    def window(self, name: str, grant: fabric.Grant) -> None:
+        """A node does all that it has to do, and blocks."""
         seat = self.seats[name]
         sends: list[fabric.Send] = []
         operations: list[fabric.Operation] = []
@@ -211,7 +231,7 @@ class InProcess:
             applications=len(seat.waits_for),
             expects=len(seat.times) > len(seat.housekeeping),
         )
-        self.engine.block(name, block)
+        self.course.blocked(name, block, fabric.to_fabric.encode(block))
 
     def _answered(self, name: str, seat: Seat, action: Answer) -> None:
         """Resume the program that waits for this answer."""

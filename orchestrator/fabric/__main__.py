@@ -16,10 +16,10 @@ ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Small matrix products are a thousand times slower with BLAS threads on a busy machine."""
 
 
-def serve(configuration: Path, *, listeners: dict[str, int] | None = None) -> None:
-    """Be the fabric until the run is over. QuTiP is imported here and nowhere else.
+def serve(configuration: Path, *, listeners: dict[str, int] | None = None, recover: bool = False) -> None:
+    """Be the fabric until the run is over; ``recover``: in the place of one that was killed.
 
-    ``listeners``: by place, descriptors of TCP sockets that listen already.
+    ``listeners``: by place, descriptors of TCP sockets that listen already. QuTiP is imported here and nowhere else.
     """
     os.umask(0o077)
     setproctitle("qloom: fabric")
@@ -28,9 +28,8 @@ def serve(configuration: Path, *, listeners: dict[str, int] | None = None) -> No
     from orchestrator.fabric.configuration import FabricConfiguration
     from orchestrator.fabric.server import Server
 
-    Server(
-        msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration), listeners=listeners or {}
-    ).run()
+    told = msgspec.msgpack.decode(configuration.read_bytes(), type=FabricConfiguration)
+    Server(told, listeners=listeners or {}, recover=recover).run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ class FabricConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     control_endpoint: str
     observer_endpoint: str
     event_log: str
+    journal: str
     security: Security | None = None
     """None: the sockets are guarded by the directory that they are in."""
     refused_path: str = ""

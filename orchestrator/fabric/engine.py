@@ -254,8 +254,8 @@ class Engine:
                 except OperationRefused as refusal:
                     self._refuse(seat, operation.operation, operation.at, refusal)
             sends += [(seat, send) for send in block.sends]
-            if block.wake_at is not None:
-                self.wake(seat, block.wake_at)
+            if block.wake_at is not None and (seat.wake_at is None or block.wake_at < seat.wake_at):
+                self.wake(seat, block.wake_at)  # unless it was interrupted since, and is woken before
         if self.faults.messages.at_work:
             sends.sort(key=lambda each: each[1].at)  # faults act in the order of time, whatever the windows are
         for seat, send in sends:

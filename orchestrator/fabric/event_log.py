@@ -19,8 +19,10 @@ class EventLog:
     Nothing that depends on the wall clock may be written here.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._file = path.open("wb", buffering=1 << 16) if path is not None else None
+    def __init__(self, path: Path | None, *, again: bool = False) -> None:
+        """``again``: the same lines are written once more, over those that are there; no reader sees them go."""
+        mode = "r+b" if again and path is not None and path.exists() else "wb"
+        self._file = path.open(mode, buffering=1 << 16) if path is not None else None
         self._encode = msgspec.json.Encoder(order="deterministic").encode
         self._hash = hashlib.blake2b(digest_size=16)
         self._window: list[tuple[int, bytes]] = []
@@ -67,6 +69,7 @@ class EventLog:
         """No more lines."""
         self.close_window()
         if self._file is not None:
+            self._file.truncate()  # a fabric that was killed may have got further than the run then did
             self._file.close()
 
     @property

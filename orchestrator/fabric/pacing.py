@@ -22,9 +22,9 @@ class Pace:
         self._late: list[float] = []
         self._bins: Counter[int] = Counter()
 
-    def start(self) -> None:
-        """Virtual time 0 is now."""
-        self._zero_s = time.monotonic()
+    def start(self, zero_s: float) -> None:
+        """Virtual time 0 is when the monotonic clock shows ``zero_s``."""
+        self._zero_s = zero_s
 
     def stood_still(self, seconds: float) -> None:
         """Virtual time stood still for so many wall seconds."""
@@ -45,15 +45,17 @@ class Pace:
         """The virtual time that the wall clock shows; 0 without a pace."""
         return 0 if self.pace is None else int(self.wall_s * self.pace * PICOSECONDS)
 
-    def granted(self, at_ps: int) -> float:
-        """Note that the work of ``at_ps`` is granted now; returns how late that is, in wall seconds."""
+    def late_s(self, at_ps: int) -> float:
+        """By how many wall seconds the work of ``at_ps`` is late now; 0 without a pace."""
+        return 0.0 if self.pace is None else max(0.0, -self.until_due_s(at_ps))
+
+    def note(self, late_s: float) -> None:
+        """Work was granted so late."""
         if self.pace is None:
-            return 0.0
-        late = max(0.0, -self.until_due_s(at_ps))
+            return
         if len(self._late) < MOST_SAMPLES:
-            self._late.append(late)
-        self._bins[bisect_left(BIN_EDGES_S, late)] += 1
-        return late
+            self._late.append(late_s)
+        self._bins[bisect_left(BIN_EDGES_S, late_s)] += 1
 
     def lateness(self) -> Lateness:
         """The whole run's lateness."""

@@ -12,13 +12,15 @@ import zmq
 from orchestrator import control
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
+from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.journal import Ended, JournalError, head_of
 from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
 from orchestrator.fabric.predictions import fidelity
 from orchestrator.fabric.registers import RegisterError
-from orchestrator.fabric.steering import Steering
+from qnode.config import labelled
 from qnode.security.doorkeeper import Doorkeeper, user_of
 from qnode.security.refusals import Kind, Refusals
 from qnode.wire import fabric
@@ -31,6 +33,12 @@ PROBE_DEADLINE_S = 2.0
 SERVE_EVERY_S = 0.02
 """How long supervisor and observers may go unheard while the nodes keep the fabric busy."""
 LINGER_MS = 500
+CALL_EVERY_S = 0.02
+"""After a recovery, how often to look whether a node is connected again."""
+SUPERVISOR_DEADLINE_S = 30.0
+"""After a recovery, how long to wait for the supervisor to be connected again."""
+HALT_DEADLINE_S = 1.0
+"""After the recovery of a run that was over, how long to wait for nodes that may not know so."""
 MOMENT_MS = 10
 """While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
 
@@ -50,14 +58,23 @@ class RunFailed(Exception):
 class Server:
     """One fabric between nodes, supervisor and observers."""
 
-    def __init__(self, configuration: FabricConfiguration, *, listeners: Mapping[str, int]) -> None:
+    def __init__(
+        self, configuration: FabricConfiguration, *, listeners: Mapping[str, int], recover: bool = False
+    ) -> None:
         """``listeners``: by place, descriptors of TCP sockets that listen already at the endpoints."""
         self._configuration = configuration
+        self._recover = recover
+        self._gathers = False
+        """Whether nodes are being asked how far they are."""
+        self._to_stop: dict[str, fabric.Halt] = {}
+        """By node, what those that were ended in order may not have heard."""
+        self._orders = 0
         scenario = self._scenario = configuration.scenario
-        self._log = EventLog(Path(configuration.event_log))
+        self._log = EventLog(Path(configuration.event_log), again=recover)
         self._engine = Engine(scenario, self._log)
         self._pace = Pace(None if scenario.time.pace == "max" else float(scenario.time.pace))
-        self._steering = Steering(self._engine, self._log, self._pace, held=configuration.held)
+        self._course = Course(self._engine, self._pace, held=configuration.held)
+        self._steering = self._course.steering
         stop = scenario.stop.at_s
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
         self._context = zmq.Context()
@@ -83,7 +100,6 @@ class Server:
             self._poller.register(socket, zmq.POLLIN)
         self._up: dict[str, int] = {}
         self._started = False
-        self._settled = False
         self._stop_reason: str | None = None
         self._granted_at_s = 0.0
         self._served_at_s = 0.0
@@ -106,9 +122,8 @@ class Server:
         """Serve until the run is over; then tell nodes and supervisor how it ended."""
         error = ""
         try:
-            self._until_started()
-            reason = self._until_over()
-        except RunFailed as failure:
+            reason = self._until_over() if self._up_and_running() else ""
+        except (RunFailed, JournalError) as failure:
             reason = error = str(failure)
         self._finish(reason, error)
         if self._doorkeeper is not None:
@@ -118,12 +133,80 @@ class Server:
             socket.close()
         self._context.term()
 
-    def _until_started(self) -> None:
-        """Nothing happens before the supervisor says so; it watches the start with its own deadline."""
-        while not self._started and self._stop_reason is None:
+    def _up_and_running(self) -> bool:
+        """Begin, or take up what a killed fabric left; returns whether there is anything to go on with.
+
+        Nothing happens before the supervisor says so; it watches the start with its own deadline.
+        """
+        course, head = self._course, head_of(self._scenario)
+        if self._recover:
+            course.recover(Path(self._configuration.journal), head)
+            self._control.poll(round(SUPERVISOR_DEADLINE_S * 1000), zmq.POLLOUT)
+            self._repeat_orders()
+            if course.ended is None:
+                self._gather()
+                self._stop_the_gone()
+            recovered = control.Recovered(now_ps=self._engine.agenda.now_ps, rounds=course.rounds)
+            self._control.send(control.from_fabric.encode(recovered))
+            if course.ended is not None:
+                return False
+        else:
+            course.create_journal(Path(self._configuration.journal), head)
+        while not (self._started or course.begun or self._stop_reason is not None):
             self._serve(None)
-        self._pace.start()
-        self._engine.begin()
+        if not course.begun:
+            course.begin()
+        return True
+
+    def _gather(self) -> None:
+        """After a recovery: hear from each node how far it is, and give it what it never got.
+
+        A node that a fault has stopped cannot answer; it is waited for when it goes on.
+        """
+        limit_s = self._scenario.time.stall_after_s
+        deadline_s = time.monotonic() + limit_s
+        called: set[str] = set()
+        self._gathers = True
+        while (missing := self._missing()) and self._stop_reason is None:
+            called.update(node for node in missing if node not in called and self._reaches(node, fabric.Resume()))
+            if self._course.begun and time.monotonic() > deadline_s:
+                self._are_lost(missing, f"did not come back within {limit_s:g} s after the fabric was recovered")
+            self._serve(CALL_EVERY_S)
+        self._gathers = False
+        self._granted_at_s = time.monotonic()
+
+    def _stop_the_gone(self) -> None:
+        """After a recovery: tell nodes that were to stop, as far as they have not done so."""
+        deadline_s = time.monotonic() + HALT_DEADLINE_S
+        while self._to_stop and time.monotonic() < deadline_s:
+            self._to_stop = {node: halt for node, halt in self._to_stop.items() if not self._reaches(node, halt)}
+            self._serve(CALL_EVERY_S)
+
+    def _missing(self) -> list[str]:
+        """The nodes of which nothing has been heard, but should."""
+        seats = self._engine.seats.values()
+        return [seat.name for seat in seats if not seat.gone and not seat.pauses and seat.name not in self._up]
+
+    def _reaches(self, node: str, message: fabric.ToNode) -> bool:
+        """Send a message to a node if it is connected; returns whether it is."""
+        self._nodes.set(zmq.ROUTER_MANDATORY, 1)
+        try:
+            self._tell(node, message)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
+        finally:
+            self._nodes.set(zmq.ROUTER_MANDATORY, 0)
+        return True
+
+    def _are_lost(self, nodes: list[str], what: str) -> None:
+        """Nodes that hold the run up: an error, or where time follows the wall clock, the network goes on without."""
+        story = f"at virtual time {self._engine.agenda.now_ps / PICOSECONDS:.9g} s {', '.join(nodes)} {what}"
+        if self._pace.pace is None:
+            raise RunFailed(f"{story}; raise time.stall_after_s if that is meant")
+        for node in nodes:
+            self._give_up(node, story)
 
     def _until_over(self) -> str:
         """Round after round; returns why the run is over."""
@@ -132,11 +215,10 @@ class Server:
             if not engine.idle:
                 self._watch()
                 continue
-            if engine.settled and not self._settled:
-                self._settled = True
-                self._pace.start()  # the wall clock waits for the applications that virtual time waits for
+            if engine.settled and not self._course.settled:
+                self._course.settle()
             due = engine.next_time()
-            if self._steering.holds(due):
+            if self._course.holds():
                 self._answer_steering()
                 self._serve(None)
                 continue
@@ -159,7 +241,7 @@ class Server:
         return leaps_for_ever and self._engine.rests(due)
 
     def _grant(self, due: int) -> None:
-        late_s = self._pace.granted(due)
+        late_s = self._pace.late_s(due)
         time_rules = self._scenario.time
         if time_rules.strict and late_s > time_rules.strict_tolerance_s:
             raise RunFailed(
@@ -169,12 +251,15 @@ class Server:
         if self._wait_per_window_s:
             self._poller.poll(0)
             time.sleep(self._wait_per_window_s)  # the fault itself
-        grants = self._engine.round()
+        grants = self._course.open_round(late_s)
         if self._engine.orders:
             self._carry_out_orders()
-        send, encode, label = self._nodes.send_multipart, fabric.to_node.encode, self._engine.label
+        send, encode, label, up = self._nodes.send_multipart, fabric.to_node.encode, self._engine.label, self._up
         for name, grant in grants.items():
-            send((label(name), encode(grant)))
+            if name in up:
+                send((label(name), encode(grant)))
+        if self._recover and not up.keys() >= grants.keys():
+            self._gather()  # nodes that were stopped while the others came back
         self._granted_at_s = time.monotonic()
         if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
             self._serve(0.0)
@@ -190,11 +275,10 @@ class Server:
                 continue
             if isinstance(order, control.EndNode):
                 if order.orderly:
-                    halt = fabric.Halt(reason=f"the node was stopped by the fault {order.fault!r}")
-                    self._tell(order.node, halt)
+                    self._tell(order.node, _stopped_by(order))
                 self._up.pop(order.node, None)
                 self._ended.add(self._engine.label(order.node))
-            self._control.send(control.from_fabric.encode(order))
+            self._give_order(order)
         deadline = time.monotonic() + RESTART_DEADLINE_S
         starting = [order.node for order in orders if isinstance(order, control.StartNode)]
         while missing := [node for node in starting if node not in self._up]:
@@ -204,6 +288,26 @@ class Server:
             if remaining_s <= 0:
                 raise RunFailed(f"waited {RESTART_DEADLINE_S:g} s for {', '.join(missing)} to be started again")
             self._serve(remaining_s)
+
+    def _repeat_orders(self) -> None:
+        """After a recovery: all that faults have wanted so far; what took wall time only is over."""
+        orders, self._engine.orders = self._engine.orders, []
+        for order in orders:
+            if not isinstance(order, control.HinderFabric):
+                self._give_order(order)
+            elif order.wait_per_window_s is not None:
+                self._wait_per_window_s = order.wait_per_window_s
+        for seat in self._engine.seats.values():
+            ended = range(seat.incarnation + seat.gone)
+            self._ended.update(labelled(seat.name, incarnation).encode() for incarnation in ended)
+        last = {order.node: order for order in orders if isinstance(order, control.EndNode)}
+        self._to_stop = {
+            node: _stopped_by(order) for node, order in last.items() if order.orderly and self._engine.seats[node].gone
+        }
+
+    def _give_order(self, order: control.EndNode | control.StartNode | control.PauseNode | control.ResumeNode) -> None:
+        self._control.send(control.from_fabric.encode(control.Ordered(number=self._orders, order=order)))
+        self._orders += 1
 
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
@@ -261,9 +365,11 @@ class Server:
         if self._pace.pace is None:
             raise RunFailed(f"{story}; raise time.stall_after_s if that is meant")
         for node in self._engine.holders:
-            self._engine.outside.append(f"{node}: declared failed, {story}")
-            self._engine.give_up(node)
-            self._tell(node, fabric.Halt(reason=f"declared failed: {story}"))
+            self._give_up(node, story)
+
+    def _give_up(self, node: str, story: str) -> None:
+        self._course.give_up(node, story)
+        self._tell(node, fabric.Halt(reason=f"declared failed: {story}"))
 
     def _probe(self, nodes: list[str]) -> dict[str, tuple[str, ...]]:
         """What each node waits for; one that does not answer within the deadline is missing."""
@@ -317,7 +423,7 @@ class Server:
             kind: Kind = "impostor" if isinstance(error, Impostor) else "malformed"
             self._complain(identity, kind, f"frame from {name!r} refused: {error}")
         else:
-            self._from_node(identity, name, message)
+            self._from_node(identity, name, message, frames[1])
         return True
 
     def _received_from_nodes(self) -> tuple[list[bytes], str | None]:
@@ -327,28 +433,52 @@ class Server:
         frames = self._nodes.recv_multipart(copy=False)
         return [frame.bytes for frame in frames], user_of(frames[0])
 
-    def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric) -> None:
+    def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric, frame: bytes) -> None:
         if isinstance(message, fabric.Hello):
             self._hello(identity, name, message)
         elif name in self._engine.seats and self._is_past(identity, name):
             return  # its last words, after the instant of its end
+        elif isinstance(message, fabric.Resumed) and self._gathers and name in self._engine.seats:
+            self._returned(name, message.process_id, message)
         elif name not in self._up:
-            self._complain(identity, "unexpected", f"frame from {name!r} refused: it has not said hello")
+            if not (self._recover and name in self._engine.seats):
+                self._complain(identity, "unexpected", f"frame from {name!r} refused: it has not said hello")
+            # else it was meant for the fabric that was killed; what of it is needed comes again
         elif isinstance(message, fabric.Block):
-            try:
-                self._engine.block(name, message)
-            except ValueError as error:
-                raise RunFailed(f"protocol broken: {error}") from error
+            self._blocked(name, message, frame)
         elif isinstance(message, fabric.Interrupt):
-            held = self._steering.held or self._steering.steers
-            self._engine.interrupt(name, message.reason, now=0 if held else self._pace.now_ps(), repeatable=held)
-            self._steering.knocked(name)
-        elif self._probed is not None:
+            self._course.interrupt(name, message.reason, now_ps=self._pace.now_ps())
+        elif self._probed is not None and isinstance(message, fabric.ProbeAnswer):
             self._probed[name] = message.waits
 
     def _is_past(self, identity: bytes, name: str) -> bool:
         """Whether this is a process of the node that is not one of the testbed any more."""
         return identity in self._ended or (self._engine.seats[name].gone and name in self._up)
+
+    def _blocked(self, name: str, block: fabric.Block, frame: bytes) -> None:
+        try:
+            self._course.blocked(name, block, frame)
+        except ValueError as error:
+            raise RunFailed(f"protocol broken: {error}") from error
+
+    def _returned(self, name: str, process_id: int, said: fabric.Resumed) -> None:
+        """How far a node is: it may have a block that is not in the journal, or lack a grant that is."""
+        seat, granted = self._engine.seats[name], self._course.granted[self._engine.label(name)]
+        if seat.gone or name in self._up:
+            return
+        self._is_up(name, process_id)
+        if said.grants == granted:
+            if seat.holds and said.block is not None:
+                self._blocked(name, said.block, fabric.to_fabric.encode(said.block))
+        elif said.grants == granted - 1 and seat.holds:
+            self._tell(name, self._course.last_grants[name])
+        else:
+            raise RunFailed(
+                f"node {name} was given {said.grants} grants, but by the journal "
+                f"{self._configuration.journal} {granted}: the end of the journal is lost"
+            )
+        if said.interrupt is not None:
+            self._course.interrupt(name, said.interrupt, now_ps=self._pace.now_ps())
 
     def _hello(self, identity: bytes, name: str, hello: fabric.Hello) -> None:
         if hello.version != VERSION:
@@ -358,10 +488,15 @@ class Server:
             self._complain(identity, "impostor", f"no node {hello.node!r} is expected under the identity {name!r}")
         elif name in self._up:
             self._complain(identity, "unexpected", f"node {name!r} has already said hello")
+        elif self._gathers:  # the fabric that was killed never heard it, and gave it nothing
+            self._returned(name, hello.process_id, fabric.Resumed(process_id=hello.process_id, grants=0))
         else:
-            self._up[name] = hello.process_id
-            if len(self._up) == len(self._engine.seats) and not self._started:
-                self._control.send(control.from_fabric.encode(control.Ready()))
+            self._is_up(name, hello.process_id)
+
+    def _is_up(self, name: str, process_id: int) -> None:
+        self._up[name] = process_id
+        if len(self._up) == len(self._engine.seats) and not self._course.begun:
+            self._control.send(control.from_fabric.encode(control.Ready()))
 
     def _complain(self, identity: bytes, kind: Kind, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
@@ -381,7 +516,7 @@ class Server:
         if isinstance(message, control.Start):
             self._started = True
         elif isinstance(message, control.Steer):
-            self._steering.asked(message)
+            self._course.ask(message)
             self._answer_steering()
         elif isinstance(message, control.Stop):
             self._stop_reason = message.reason
@@ -394,7 +529,7 @@ class Server:
             )
         else:
             status = control.Status(
-                now_ps=max(self._engine.agenda.now_ps, self._pace.now_ps() if self._started else 0),
+                now_ps=max(self._engine.agenda.now_ps, self._pace.now_ps() if self._course.begun else 0),
                 pairs=sum(link.heralded for link in self._engine.links.values()),
                 applications=self._engine.applications,
                 nodes_up=len(self._up),
@@ -444,27 +579,32 @@ class Server:
 
     def _finish(self, reason: str, error: str) -> None:
         """Close the log, end the nodes, report."""
+        engine, course = self._engine, self._course
         self._steering.over()
+        if course.ended is None:
+            now_ps, wall_s = self._end_ps or engine.agenda.now_ps, self._pace.wall_s if course.begun else 0.0
+            try:
+                course.end(Ended(reason, error, now_ps, wall_s))
+            except JournalError as failure:
+                error = error or str(failure)
+        ended = course.ended
+        assert ended is not None
         self._answer_steering()
-        engine = self._engine
-        wall_s = self._pace.wall_s if self._started else 0.0
         if engine.housekeeping_messages:
             self._log.write(engine.agenda.now_ps, "housekeeping", messages=engine.housekeeping_messages)
         for name, effects in engine.faults.effects.items():
             self._log.write(engine.agenda.now_ps, "fault_effects", name=name, **effects)
         self._log.close()
-        for node in self._up:
-            self._tell(node, fabric.Halt(reason=reason))
+        self._halt_nodes(ended.reason)
         states = {}
         for link, use in engine.truth.links.items():
             if use.pairs:
                 states[link] = (use.pairs, _rows(use.mean_state()))
-        now_ps = self._end_ps or engine.agenda.now_ps
         finished = control.Finished(
-            reason=reason,
-            error=error,
-            now_ps=now_ps,
-            wall_s=wall_s,
+            reason=ended.reason,
+            error=error or ended.error,
+            now_ps=ended.now_ps,
+            wall_s=ended.wall_s,
             digest=self._log.digest,
             log_lines=self._log.lines,
             outside=tuple(engine.outside),
@@ -482,13 +622,28 @@ class Server:
                 for (circuit, generation), use in engine.truth.circuits.items()
             ),
             memory=tuple(
-                control.MemoryUse(node=node, role=role, mean=occupancy.mean(now_ps), peak=occupancy.peak)
+                control.MemoryUse(node=node, role=role, mean=occupancy.mean(ended.now_ps), peak=occupancy.peak)
                 for (node, role), occupancy in engine.laboratory.occupancy.items()
             ),
             housekeeping_messages=engine.housekeeping_messages,
             fault_effects={name: dict(effects) for name, effects in engine.faults.effects.items()},
         )
         self._control.send(control.from_fabric.encode(finished))
+
+    def _halt_nodes(self, reason: str) -> None:
+        """Tell every node; after a recovery also those that may be on their way back, of which some may have ended."""
+        halt = fabric.Halt(reason=reason)
+        for node in self._engine.seats:
+            self._tell(node, halt)
+        deadline_s = time.monotonic() + HALT_DEADLINE_S
+        missing = self._missing() if self._recover else []
+        while missing and time.monotonic() < deadline_s:
+            missing = [node for node in missing if not self._reaches(node, halt)]
+            self._serve(CALL_EVERY_S)
+
+
+def _stopped_by(order: control.EndNode) -> fabric.Halt:
+    return fabric.Halt(reason=f"the node was stopped by the fault {order.fault!r}")
 
 
 def _rows(state: np.ndarray) -> list[list[tuple[float, float]]]:

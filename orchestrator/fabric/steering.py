@@ -6,7 +6,7 @@ repeatable as a scenario.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 from orchestrator import control
 from orchestrator.fabric.engine import Engine
@@ -19,14 +19,16 @@ from orchestrator.scenario.file import ScenarioError, fault_of
 class Steering:
     """Whether virtual time may go on, and how far."""
 
-    def __init__(self, engine: Engine, log: EventLog, pace: Pace, *, held: bool) -> None:
+    def __init__(self, engine: Engine, log: EventLog, pace: Pace, *, held: bool, wall_s: Callable[[], float]) -> None:
+        """``held``: from the start; ``wall_s``: a monotonic clock."""
         self._engine = engine
         self._log = log
         self._pace = pace
         self.held = held
         """Whether virtual time stands still for whoever steers."""
         self._goal: control.Go | control.LetIn | None = None
-        self._held_at_s = time.monotonic()
+        self._wall_s = wall_s
+        self._held_at_s = wall_s()
         self._knocking: set[str] = set()
         """Nodes at which applications want to be let in."""
         self._letting_in = False
@@ -117,7 +119,7 @@ class Steering:
                 f"virtual time is already {self._engine.present_ps} ps, it cannot go on until {request.until_ps} ps"
             )
         if self.held:
-            self._pace.stood_still(time.monotonic() - self._held_at_s)
+            self._pace.stood_still(self._wall_s() - self._held_at_s)
             self.held = False
         if request.until_ps is None and request.line is None and not request.ended:
             self._engine.cut_at = None
@@ -163,7 +165,7 @@ class Steering:
 
     def _hold(self) -> None:
         if not self.held:
-            self.held, self._held_at_s = True, time.monotonic()
+            self.held, self._held_at_s = True, self._wall_s()
 
     def _noted(self, what: str) -> None:
         """What is done while virtual time flows cannot be repeated to the event."""

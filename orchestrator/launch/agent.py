@@ -8,6 +8,7 @@ threaded and opens no ZeroMQ context, so that forking is safe; its children have
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import os
@@ -120,7 +121,8 @@ class Agent:
             gc.freeze()
         elif isinstance(message, protocol.StartFabric):
             path = Path(message.configuration)
-            self._fork("fabric", message.log, lambda: self._be_fabric(path), listeners=FABRIC_PLACES)
+            work = functools.partial(self._be_fabric, path, recover=message.recover)
+            self._fork("fabric", message.log, work, listeners=FABRIC_PLACES)
         elif isinstance(message, protocol.StartCommand):
             self._fork(message.name, message.log, lambda: _execute(message))
         elif isinstance(message, protocol.Signal):
@@ -143,9 +145,9 @@ class Agent:
         listener = self._listeners.get(place)
         self._serve_node(configuration, listener=None if listener is None else listener.detach())
 
-    def _be_fabric(self, configuration: Path) -> None:
+    def _be_fabric(self, configuration: Path, *, recover: bool) -> None:
         listeners = {place: self._listeners[place].detach() for place in FABRIC_PLACES if place in self._listeners}
-        fabric_main.serve(configuration, listeners=listeners)
+        fabric_main.serve(configuration, listeners=listeners, recover=recover)
 
     def _fork(self, name: str, log: str, work: Callable[[], None], *, listeners: tuple[str, ...] = ()) -> None:
         """Start a process, which inherits these listening sockets and no others."""

@@ -41,10 +41,11 @@ class WarmUp(Message, frozen=True, kw_only=True, tag="warm_up"):
 
 
 class StartFabric(Message, frozen=True, kw_only=True, tag="start_fabric"):
-    """Fork the fabric."""
+    """Fork the fabric; ``recover``: in the place of one that was killed."""
 
     configuration: str
     log: str
+    recover: bool = False
 
 
 class StartCommand(Message, frozen=True, kw_only=True, tag="start_command"):

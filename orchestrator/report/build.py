@@ -113,6 +113,10 @@ def build(scenario: Scenario, outcome: RunOutcome, event_log: Path) -> dict[str,
         ],
         "applications": {name: each.status for name, each in outcome.applications.items()},
         "refused": _refused(event_log.parent),
+        "recoveries": [
+            {"cause": each.cause, "at_s": each.now_ps / PICOSECONDS, "took_s": each.took_s}
+            for each in outcome.recoveries
+        ],
     }
     report["expectations"] = [
         *(_exit_codes(outcome, gone) if scenario.check is None else ()),

@@ -165,6 +165,10 @@ def rendered(report: dict[str, Any]) -> RenderableType:
     if len(report["processes"]) > 40:
         processes.add_row(f"... {len(report['processes']) - 40} more", "", "")
     parts.append(processes)
+    for recovery in report["recoveries"]:
+        at, took = _seconds(recovery["at_s"]), _seconds(recovery["took_s"])
+        text = f"the fabric was {recovery['cause']} and recovered at virtual time {at}; that took {took}"
+        parts.append(Text(text, style="yellow"))
     late = report["lateness"]
     if late["grants"]:
         parts.append(

@@ -101,7 +101,19 @@ class ProbeAnswer(Message, frozen=True, kw_only=True, tag="probe_answer"):
     waits: tuple[str, ...]
 
 
-ToFabric = Hello | Block | Interrupt | ProbeAnswer
+class Resumed(Message, frozen=True, kw_only=True, tag="resumed"):
+    """How far the node is: what a recovered fabric may have lost."""
+
+    process_id: int
+    grants: int
+    """How many it has been given since it is up."""
+    block: Block | None = None
+    """The last; None while it holds a grant, and before the first."""
+    interrupt: str | None = None
+    """The reason of the last since the last grant."""
+
+
+ToFabric = Hello | Block | Interrupt | ProbeAnswer | Resumed
 
 
 class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
@@ -199,7 +211,11 @@ class ApplicationEnded(Message, frozen=True, kw_only=True, tag="application_ende
     status: str
 
 
-ToNode = Grant | Probe | Halt | ApplicationEnded
+class Resume(Message, frozen=True, kw_only=True, tag="resume"):
+    """The fabric was killed and has been recovered: how far are you?"""
+
+
+ToNode = Grant | Probe | Halt | ApplicationEnded | Resume
 
 MAXIMUM_FABRIC_FRAME_BYTES = 1 << 30
 """Nodes and fabric are ours; a frame bundles many payloads."""

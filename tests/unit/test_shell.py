@@ -29,7 +29,18 @@ from qnode.wire.application import (
     Sleep,
     Wait,
 )
-from qnode.wire.fabric import Block, Delivered, Grant, Halt, Hello, Interrupt, Probe, ProbeAnswer
+from qnode.wire.fabric import (
+    Block,
+    Delivered,
+    Grant,
+    Halt,
+    Hello,
+    Interrupt,
+    Probe,
+    ProbeAnswer,
+    Resume,
+    Resumed,
+)
 from qnode.wire.peer import ApplicationMessage, sealed, unsealed
 
 A, B = b"a", b"b"
@@ -475,3 +486,35 @@ def test_all_last_words_of_a_process_are_heard() -> None:
         HALT,
     ]
     assert sum(len(block.sends) for block in run(*script).blocks) == 3
+
+
+def test_a_recovered_fabric_hears_how_many_grants_there_were_and_the_last_block_again() -> None:
+    words = SendMessage(call=1, peer="bob", payload=b"w", waiting=False)
+    script = [
+        Resume(),
+        (A, attach("one")),
+        grant(0),
+        (A, Wait(seen=1)),
+        grant(50),
+        [(A, words), (A, Wait(seen=1))],
+        Resume(),
+        grant(60),
+        [(A, Wait(seen=2))],
+        Resume(),
+        HALT,
+    ]
+    transport = run(*script)
+    before, interrupted, after = [message for message in transport.fabric if isinstance(message, Resumed)]
+    blocks = transport.blocks
+    assert (before.process_id, before.grants, before.block, before.interrupt) == (5, 0, None, None)
+    assert (interrupted.grants, interrupted.block) == (2, blocks[1])
+    assert interrupted.interrupt == "application one sent send"
+    assert (after.grants, after.block, after.interrupt) == (3, blocks[2], None)
+    assert len(after.block.sends) == 1
+
+
+def test_a_node_that_holds_a_grant_has_no_block_to_say_again() -> None:
+    transport = run((A, attach("one")), grant(0), Resume(), (A, Wait(seen=1)), HALT)
+    (resumed,) = [message for message in transport.fabric if isinstance(message, Resumed)]
+    assert (resumed.grants, resumed.block) == (1, None)
+    assert transport.fabric.index(resumed) < transport.fabric.index(transport.blocks[0])

@@ -338,10 +338,12 @@ EXAMPLES: list[tuple[str, Any]] = [
     ),
     ("to_fabric", fabric.Interrupt(reason="r")),
     ("to_fabric", fabric.ProbeAnswer(waits=("x",))),
+    ("to_fabric", fabric.Resumed(process_id=7, grants=3, block=fabric.Block(wake_at=9), interrupt="r")),
     ("to_node", fabric.Grant(now=1, until=7, events=EVENTS)),
     ("to_node", fabric.Probe()),
     ("to_node", fabric.Halt(reason="r")),
     ("to_node", fabric.ApplicationEnded(application="x", status="exit code 1")),
+    ("to_node", fabric.Resume()),
     ("control_to_fabric", control.Start()),
     ("control_to_fabric", control.Stop(reason="r")),
     ("control_to_fabric", control.NodeDied(node="a", status="s")),
@@ -355,10 +357,6 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("control_to_fabric", control.Go(call=1, until_ps=2, line={"kind": "k"}, ended=True)),
     ("control_to_fabric", control.LetIn(call=1, node="a")),
     ("control_from_fabric", control.Ready()),
-    ("control_from_fabric", control.EndNode(node="a", fault="f", orderly=True)),
-    ("control_from_fabric", control.StartNode(node="a", incarnation=1, applications=("x",))),
-    ("control_from_fabric", control.PauseNode(node="a")),
-    ("control_from_fabric", control.ResumeNode(node="a")),
     (
         "control_from_fabric",
         control.Steered(
@@ -371,6 +369,11 @@ EXAMPLES: list[tuple[str, Any]] = [
             line={"kind": "k"},
             waits=("w",),
         ),
+    ),
+    ("control_from_fabric", control.Recovered(now_ps=1, rounds=2)),
+    (
+        "control_from_fabric",
+        control.Ordered(number=4, order=control.StartNode(node="a", incarnation=1, applications=("x",))),
     ),
     ("control_from_fabric", control.Status(now_ps=1, pairs=2, applications=3, nodes_up=4)),
     (
@@ -703,6 +706,11 @@ GOLDEN: dict[str, str] = {
     ),
     "to_fabric.interrupt": ("82a474797065a9696e74657272757074a6726561736f6ea172"),
     "to_fabric.probe_answer": ("82a474797065ac70726f62655f616e73776572a5776169747391a178"),
+    "to_fabric.resumed": (
+        "85a474797065a7726573756d6564aa70726f636573735f696407a66772616e747303a5626c6f636b88a474797065a5626c6f"
+        "636ba777616b655f617409a573656e647390aa6f7065726174696f6e7390a56e6f74657390ac6170706c69636174696f6e73"
+        "00a7666c6f77696e6700a765787065637473c2a9696e74657272757074a172"
+    ),
     "to_node.grant": (
         "84a474797065a56772616e74a36e6f7701a5756e74696c07a66576656e74739784a474797065a964656c697665726564a261"
         "7401a673656e646572a162a77061796c6f6164c402686984a474797065a9636f6d706c65746564a2617402a96f7065726174"
@@ -719,6 +727,7 @@ GOLDEN: dict[str, str] = {
         "83a474797065b16170706c69636174696f6e5f656e646564ab6170706c69636174696f6ea178a6737461747573ab65786974"
         "20636f64652031"
     ),
+    "to_node.resume": ("81a474797065a6726573756d65"),
     "control_to_fabric.start": ("81a474797065a57374617274"),
     "control_to_fabric.stop": ("82a474797065a473746f70a6726561736f6ea172"),
     "control_to_fabric.node_died": ("83a474797065a96e6f64655f64696564a46e6f6465a161a6737461747573a173"),
@@ -738,17 +747,16 @@ GOLDEN: dict[str, str] = {
     ),
     "control_to_fabric.let_in": ("83a474797065a66c65745f696ea463616c6c01a46e6f6465a161"),
     "control_from_fabric.ready": ("81a474797065a57265616479"),
-    "control_from_fabric.end_node": ("84a474797065a8656e645f6e6f6465a46e6f6465a161a56661756c74a166a76f726465726c79c3"),
-    "control_from_fabric.start_node": (
-        "84a474797065aa73746172745f6e6f6465a46e6f6465a161ab696e6361726e6174696f6e01ac6170706c69636174696f6e7391a178"
-    ),
-    "control_from_fabric.pause_node": ("82a474797065aa70617573655f6e6f6465a46e6f6465a161"),
-    "control_from_fabric.resume_node": ("82a474797065ab726573756d655f6e6f6465a46e6f6465a161"),
     "control_from_fabric.steered": (
         "89a474797065a773746565726564a463616c6c01a66e6f775f707302a56572726f72a165a46e616d65a166a66661756c7473"
         "9186a474797065aa4661756c745374617465a46e616d65a166a46b696e64a96c696e6b5f646f776ea6746172676574a26162"
         "a56361757365a87363656e6172696fa6616374697665c3a3776879a46c696e65a46c696e6581a46b696e64a16ba577616974"
         "7391a177"
+    ),
+    "control_from_fabric.recovered": ("83a474797065a97265636f7665726564a66e6f775f707301a6726f756e647302"),
+    "control_from_fabric.ordered": (
+        "83a474797065a76f726465726564a66e756d62657204a56f7264657284a474797065aa73746172745f6e6f6465a46e6f6465"
+        "a161ab696e6361726e6174696f6e01ac6170706c69636174696f6e7391a178"
     ),
     "control_from_fabric.status": (
         "85a474797065a6737461747573a66e6f775f707301a5706169727302ac6170706c69636174696f6e7303a86e6f6465735f757004"

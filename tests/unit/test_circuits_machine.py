@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from disorder import CircuitPlan, Plan, carry_out
+from disorder import ON_LINKS, ON_MEMORIES, CircuitPlan, Plan, carry_out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -45,9 +45,9 @@ def plans(draw: st.DrawFn) -> Plan:
     circuits = draw(st.lists(circuit_plans(nodes, perfect=told == 1.0), min_size=1, max_size=4))
     moment = st.sampled_from((0.05, 0.2, 0.41, 1.0))
     fault = st.tuples(
-        st.sampled_from(("link", "link", "node", "restart", "pause", "slow", "drift", "offset")).flatmap(
-            lambda kind: st.integers(0, 5).map(lambda number: f"{kind}:{number}")
-        ),
+        st.sampled_from(
+            ("link", "node", "restart", "pause", "slow", "drift", "offset", *ON_LINKS, *ON_MEMORIES)
+        ).flatmap(lambda kind: st.integers(0, 5).map(lambda number: f"{kind}:{number}")),
         moment,
         st.sampled_from((0.0, 0.3, 1.0, 3.0)),
     )

@@ -192,13 +192,16 @@ class Head:
             died = held.doomed is not None
             core.settle(held)
             if died:
-                refused("gone", "its half at the head is lost")
+                give_up("its half at the head is lost")
             else:
                 self._tell(chain, finished, None)
 
         def refused(_: str, reason: str) -> None:
-            self._withdraw(number)
             core.settle(held)
+            give_up(reason)
+
+        def give_up(reason: str) -> None:
+            self._withdraw(number)
             self._side.lose(chain.pair, reason)
 
         core.operate(Circuit(steps=steps), Then(corrected, refused))

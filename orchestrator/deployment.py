@@ -46,6 +46,7 @@ def node_configurations(scenario: Scenario, *, applications: bool, shake_s: floa
                 links=tuple(links[name]),
                 network=network,
                 swap=swap_configuration(hardware),
+                limits=scenario.limits.applications,
                 expected_applications=expected,
                 paced=scenario.time.pace != "max",
                 steps_per_instant=scenario.time.steps_per_instant,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -83,6 +83,44 @@ class NetworkConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the pairs of links and circuits that is sacrificed to estimate their fidelity."""
 
 
+MEBIBYTE = 1 << 20
+
+
+class ApplicationLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a node grants its applications, so that a bad one starves neither it nor the network. By session, mostly."""
+
+    sessions: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Applications that are attached to one node at a time."""
+    open_calls: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Unanswered calls."""
+    requests_ahead: Annotated[int, msgspec.Meta(ge=1)] = 4096
+    """Requests sent ahead of their turn; one that goes on beyond twice as many is detached."""
+    bytes_ahead: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
+    """Of its requests before virtual time moves on; a node's applications together may send three times as much."""
+    requests_per_instant: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    """Requests without virtual time moving on; one that sends more is detached."""
+    unread_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
+    """Of large answers that it does not read; beyond it is detached."""
+    turn_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    """Wall seconds that one from outside the scenario may keep virtual time waiting before it is detached."""
+    pair_requests: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Open requests for pairs."""
+    measured_pairs: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    """Pairs to be measured (kinds M and R) of all its open requests."""
+    circuits: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Circuits that are not closed."""
+    outcomes: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    """Measured pairs of one circuit (kind M) that it has not asked for; beyond, the circuit is closed."""
+    groups: Annotated[int, msgspec.Meta(ge=1)] = 64
+    """Groups that are not closed."""
+    sent_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
+    """Of messages sent at once; the node as a whole may send three times as much."""
+    sent_bytes_per_s: Annotated[int, msgspec.Meta(ge=1)] = 1024 * MEBIBYTE
+    """Of messages sent beyond, per second of virtual time."""
+    message_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
+    """Of messages from it that are unread at one node; further ones are dropped there."""
+
+
 def dedicable_slots(configuration: NodeConfiguration) -> int:
     """Communication slots that circuits may keep pairs in: one stays for circuits that share, if storage allows any."""
     return configuration.communication_slots - (1 if configuration.storage_slots > 1 else 0)
@@ -107,6 +145,7 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkConfiguration | None = None
     """None: no control plane; pairs with neighbours only."""
     swap: SwapConfiguration = SwapConfiguration()
+    limits: ApplicationLimits = ApplicationLimits()
     expected_applications: tuple[str, ...] = ()
     """Applications that virtual time waits for at the start; their order is the order of their actions."""
     paced: bool = False

@@ -10,9 +10,10 @@ import heapq
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from qnode.clients import KEY_SHARE, LARGE_REQUESTS, SMALL_FRAME_BYTES, Client
 from qnode.config import NodeConfiguration
+from qnode.security.refusals import Kind, RefusedSockets
 from qnode.stack.events import (
     Action,
     Answer,
@@ -37,35 +38,25 @@ from qnode.wire.peer import sealed
 from qnode.wire.version import VERSION
 
 LONGEST_NAME = 64
-MOST_BUFFERED_REQUESTS = 4096
-"""Requests that a client may send ahead of their turn."""
+FEW_TIMERS = 1024
+"""Up to so many cancelled timers are left lying."""
+EVENTS_PER_REQUEST = 8
+"""That one request may lead to at one instant."""
+FRAMES_IN_A_ROW = 64
+"""Of clients, before the fabric and the ends of processes are looked after again."""
+LAST_WORDS_S = 1.0
+"""Longest that is listened for what an ended process had still sent."""
+NODE_SHARE = 3
+"""How many times the bytes that one session may send at a time all of a node's may: they fit into one block."""
+PRESENCE_INTERVAL_S = 1.0
+"""How often to look whether clients on other machines are still connected."""
+
+
+PROCESS_ENDED = "its process ended"
 
 
 class SteppingForever(RuntimeError):
     """A node acted again and again without virtual time moving on."""
-
-
-@dataclass(slots=True)
-class Client:
-    """An application at this node's socket."""
-
-    session: int
-    identity: bytes
-    user: str
-    """Whose key it has; empty where sockets are not guarded by keys."""
-    application: str
-    holds_time: bool
-    expected: bool
-    """Whether the scenario starts it."""
-    waits: bool = False
-    answered: int = 0
-    descriptor: int | None = None
-    inbox: list[Request] = field(default_factory=list)
-    ended: str = ""
-
-    def runs(self) -> bool:
-        """Whether virtual time must wait for it."""
-        return self.holds_time and not self.waits and not self.ended
 
 
 class Shell:
@@ -95,6 +86,13 @@ class Shell:
         """None while a grant is held."""
         self._last_interrupt: str | None = None
         """None if there was none since the last grant."""
+        self._requests = 0
+        """Served at this instant."""
+        self._limits = configuration.limits
+        self._refused = RefusedSockets()
+        self._looked_at_s = 0.0
+        self._window_bytes = 0
+        """Of requests since the last block."""
         self._sends: list[fabric.Send] = []
         self._operations: list[fabric.Operation] = []
         self._notes: list[fabric.Note] = []
@@ -109,12 +107,23 @@ class Shell:
                 self._granted(grant)
 
     def _look_around(self) -> None:
-        """While applications are waited for: whether the fabric has a word, or a process has ended."""
+        """While applications are waited for: whether the fabric has a word, a process has ended, one takes too long."""
         self._receive(timeout_ms=0)
+        now_s = time.monotonic()
+        for client in list(self._clients.values()):
+            if client.expected or not client.runs():
+                continue
+            if client.turn_since_s is None:
+                client.turn_since_s = now_s
+            elif now_s - client.turn_since_s > self._limits.turn_s:
+                self._end(client, f"it kept virtual time waiting for more than {self._limits.turn_s:g} s", outside=True)
 
     def _receive(self, *, timeout_ms: int | None = None) -> fabric.Grant | None:
         """Take in one thing from each source that has some; returns a grant if one came."""
         grant = None
+        if any(client.remote for client in self._clients.values()):
+            timeout_ms = round(PRESENCE_INTERVAL_S * 1000) if timeout_ms is None else timeout_ms
+            self._look_after_remote()
         for source, identity in self._transport.wait(timeout_ms):
             if source == FABRIC:
                 grant = self._from_fabric() or grant
@@ -123,6 +132,16 @@ class Shell:
             else:
                 self._process_ended(identity)
         return grant
+
+    def _look_after_remote(self) -> None:
+        """End the sessions of clients whose connections are gone."""
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < PRESENCE_INTERVAL_S:
+            return
+        self._looked_at_s = now_s
+        for client in list(self._clients.values()):
+            if client.remote and not client.ended and not self._transport.reaches(client.identity):
+                self._end(client, "its connection is gone", outside=True, limit=False)
 
     def _from_fabric(self) -> fabric.Grant | None:
         message = self._transport.from_fabric()
@@ -189,25 +208,31 @@ class Shell:
         )
         self._transport.to_fabric(self._last_block)
         self._sends, self._operations, self._notes = [], [], []
+        self._window_bytes = 0
+        for client in self._clients.values():
+            client.window_bytes = 0
 
     def _advance(self, at: int) -> None:
         if at != self._now:
-            self._now, self._steps = at, 0
+            self._now, self._steps, self._requests = at, 0, 0
 
     def _settle(self) -> None:
         """Let every application act at this instant until all of them wait."""
         while not self._halted:
+            frames = 0
             while (self._expected or any(client.runs() for client in self._clients.values())) and not self._halted:
-                if not self._from_client():
+                frames += 1
+                if not self._from_client() or frames % FRAMES_IN_A_ROW == 0:
                     self._look_around()
             ready = [client for client in self._clients.values() if client.inbox or client.ended]
             if not ready or self._halted:
                 return
             for client in sorted(ready, key=lambda client: client.session):
-                inbox, client.inbox = client.inbox, []
-                for request in inbox:
+                for request in client.take_inbox():
+                    if client.ended and client.ended != PROCESS_ENDED:
+                        break
                     if client.identity in self._clients:
-                        self._do(Asked(client.session, request))
+                        self._ask(client, request)
                     elif not isinstance(request, application.Wait):
                         self._refuse(client.identity, request.call, "bad_request", "the session is over")
                     if isinstance(request, application.Detach):
@@ -218,17 +243,27 @@ class Shell:
 
     def _forget(self, client: Client) -> None:
         self._of_session.pop(client.session, None)
+        self._transport.forget(client.identity)
         if self._clients.pop(client.identity, None) is not None and client.descriptor is not None:
             self._transport.unwatch(client.descriptor)
             client.descriptor = None
 
+    def _ask(self, client: Client, request: Request) -> None:
+        """Serve a request, unless its application makes virtual time stand still with them."""
+        most = self._limits.requests_per_instant
+        if client.served(self._now) > most:
+            reason = f"more than {most} requests at {self._now} ps: it loops without letting virtual time pass"
+            self._end(client, f"{reason}; raise limits.applications.requests_per_instant if that is meant")
+            return
+        self._requests += 1
+        self._act(self._node.handle(self._now, Asked(client.session, request)))
+
     def _do(self, event: Event) -> None:
         self._steps += 1
-        if self._steps > self._configuration.steps_per_instant:
+        if self._steps > self._configuration.steps_per_instant + EVENTS_PER_REQUEST * self._requests:
             raise SteppingForever(
                 f"node {self._configuration.name} took more than {self._configuration.steps_per_instant} steps at "
-                f"{self._now} ps; an application loops without letting virtual time pass "
-                f"(last event: {event}); raise time.steps_per_instant if that is meant"
+                f"{self._now} ps (last event: {event}); raise time.steps_per_instant if that is meant"
             )
         self._act(self._node.handle(self._now, event))
 
@@ -256,6 +291,9 @@ class Shell:
                 self._set[action.key] = self._timer_count
                 heapq.heappush(self._timers, (action.at, self._timer_count, action.key))
                 (self._housekeeping.add if action.housekeeping else self._housekeeping.discard)(action.key)
+                if len(self._timers) > 2 * len(self._set) + FEW_TIMERS:
+                    self._timers = [each for each in self._timers if self._set.get(each[2]) == each[1]]
+                    heapq.heapify(self._timers)
             elif isinstance(action, CancelTimer):
                 self._set.pop(action.key, None)
                 self._housekeeping.discard(action.key)
@@ -268,7 +306,9 @@ class Shell:
             self._pause()
             client.answered += 1
             client.waits = False
-            self._transport.to_client(client.identity, action.message)
+            client.turn_since_s = None
+            if not self._transport.to_client(client.identity, action.message, most_unread=self._limits.unread_bytes):
+                self._end(client, "it does not read its answers, or is gone", outside=True)
 
     def _next_timer(self) -> int | None:
         while self._timers and self._set.get(self._timers[0][2]) != self._timers[0][1]:
@@ -287,16 +327,18 @@ class Shell:
         if received is None:
             return False
         identity, user, frames = received
+        if self._refused.are_muted(identity):
+            self._transport.refusals.note("limit", "a socket that is not listened to any more")
+            return True
         try:
             if len(frames) != 1:
                 raise WireError(f"a message of {len(frames)} frames, expected one")
-            self._request(identity, user, application.requests.decode(frames[0]))
+            self._request(identity, user, application.requests.decode(frames[0]), len(frames[0]))
         except WireError as error:
-            self._transport.refusals.note("malformed", str(error))
-            self._refuse(identity, None, "bad_message", str(error))
+            self._refuse(identity, None, "bad_message", str(error), kind="malformed")
         return True
 
-    def _request(self, identity: bytes, user: str, request: Request) -> None:
+    def _request(self, identity: bytes, user: str, request: Request, size: int) -> None:
         client = self._clients.get(identity)
         if client is not None and client.user != user:
             story = f"{user} speaks where application {client.application} of {client.user} is attached"
@@ -305,7 +347,8 @@ class Shell:
         if client is None:
             if not isinstance(request, application.Attach):
                 call = None if isinstance(request, application.Wait) else request.call
-                self._refuse(identity, call, "bad_request", "not attached: the first message is `attach`")
+                reason = "not attached: the first message is `attach`"
+                self._refuse(identity, call, "bad_request", reason, kind="unexpected")
                 return
             client = self._attach(identity, user, request)
             if client is None:
@@ -317,10 +360,22 @@ class Shell:
             self._refuse(identity, request.call, "bad_request", "attached already; one session a socket")
             return
         else:
-            if len(client.inbox) >= MOST_BUFFERED_REQUESTS:
-                reason = f"more than {MOST_BUFFERED_REQUESTS} requests ahead of their turn; await answers"
+            self._refused.forgive(identity)
+            reason = client.no_room(size, self._limits)
+            if not reason and self._window_bytes + size > NODE_SHARE * self._limits.bytes_ahead:
+                reason = f"more than {NODE_SHARE * self._limits.bytes_ahead} bytes of requests at this node at a time"
+            if size > SMALL_FRAME_BYTES and not isinstance(request, LARGE_REQUESTS):
+                tag = request.__struct_config__.tag
+                reason = f"a frame of {size} bytes, expected at most {SMALL_FRAME_BYTES} for {tag}"
+            if reason:
+                self._transport.refusals.note("limit", f"application {client.application}: {reason}")
                 self._refuse(identity, request.call, "limit", reason)
+                client.refused_ahead += 1
+                if client.refused_ahead > self._limits.requests_ahead:
+                    self._end(client, f"it goes on sending {reason}", outside=True)
                 return
+            client.window_bytes += size
+            self._window_bytes += size
             client.waits = request.waiting or isinstance(request, application.Detach)
         outside = not client.holds_time or (isinstance(request, application.Attach) and not client.expected)
         client.inbox.append(request)
@@ -330,13 +385,11 @@ class Shell:
         """A new client, or None and an answer that says why not."""
         if user and user != request.application:
             reason = f"its key is that of application {user!r}, not of {request.application[:80]!r}"
-            self._transport.refusals.note("impostor", reason)
-            self._refuse(identity, request.call, "denied", reason)
+            self._refuse(identity, request.call, "denied", reason, kind="impostor")
             return None
         if request.version != VERSION:
-            self._transport.refusals.note("version", f"application {request.application[:80]!r}: {request.version}")
             reason = f"this node speaks version {VERSION} of the wire, the application version {request.version}"
-            self._refuse(identity, request.call, "unsupported", reason)
+            self._refuse(identity, request.call, "unsupported", reason, kind="version")
             return None
         name = request.application
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or "/" in name:
@@ -346,6 +399,10 @@ class Shell:
         if not request.holds_time and not self._configuration.paced:
             reason = "at pace max nothing but the applications holds virtual time back: attach with holds_time"
             self._refuse(identity, request.call, "unsupported", reason)
+            return None
+        full = self._no_session(name, user)
+        if full:
+            self._refuse(identity, request.call, "limit", full, kind="limit")
             return None
         descriptor = None
         if request.process_id is not None:
@@ -360,24 +417,70 @@ class Shell:
         if session is None:
             session = self._sessions
             self._sessions += 1
-        client = Client(session, identity, user, name, request.holds_time, expected, waits=True, descriptor=descriptor)
+        remote = descriptor is None and bool(user)
+        client = Client(session, identity, user, name, request.holds_time, expected, remote)
+        client.waits, client.descriptor = True, descriptor
+        self._refused.forgive(identity)
         self._clients[identity] = self._of_session[session] = client
         return client
 
-    def _refuse(self, identity: bytes, call: int | None, code: application.FailureCode, reason: str) -> None:
+    def _no_session(self, name: str, user: str) -> str:
+        """Why there is none for one more application; empty if there is. Those of the scenario have theirs."""
+        most = self._limits.sessions
+        if name in self._expected:
+            return ""
+        if len(self._clients) + len(self._expected) >= most:
+            return f"{most} applications are attached to {self._configuration.name}, and no more may"
+        if user and sum(client.user == user for client in self._clients.values()) >= max(1, most // KEY_SHARE):
+            return f"{max(1, most // KEY_SHARE)} sessions have the key of {user!r}, and no more may"
+        return ""
+
+    def _refuse(
+        self,
+        identity: bytes,
+        call: int | None,
+        code: application.FailureCode,
+        reason: str,
+        *,
+        kind: Kind | None = None,
+    ) -> None:
+        """Say no; ``kind``: to something that no sound program sends, which is counted and not answered for ever."""
         client = self._clients.get(identity)
+        if kind is not None:
+            self._transport.refusals.note(kind, reason)
+            if self._refused.refuse(identity):
+                self._transport.refusals.note("limit", f"too many refusals in a row; the last: {reason}")
+                if client is not None:
+                    self._end(client, f"too many frames in a row that are no requests; the last: {reason}")
+                return
         if client is not None:
             client.answered += 1
         self._transport.to_client(identity, application.Failed(call=call, now_ps=self._now, code=code, reason=reason))
 
+    def _end(self, client: Client, reason: str, *, outside: bool = False, limit: bool = True) -> None:
+        """End a session from this side; nothing more is heard from its socket."""
+        if client.ended:
+            return
+        client.ended = reason
+        client.take_inbox()
+        if limit:
+            self._transport.refusals.note("limit", f"application {client.application} is detached: {reason}")
+            failed = application.Failed(call=None, now_ps=self._now, code="limit", reason=f"detached: {reason}")
+            self._transport.to_client(client.identity, failed)
+            self._refused.mute(client.identity)
+        self._interrupt(f"application {client.application} was detached: {reason}", outside=outside)
+
     def _process_ended(self, identity: bytes) -> None:
         client = self._clients.get(identity)
         if client is not None:
-            while self._from_client():
+            until_s = time.monotonic() + LAST_WORDS_S
+            while self._from_client() and time.monotonic() < until_s:
                 pass  # its last words may still be on their way
+            if client.ended:
+                return
             client.descriptor = None
             outside = not client.runs()
-            client.ended = "its process ended"
+            client.ended = PROCESS_ENDED
             self._interrupt(f"the process of application {client.application} ended", outside=outside)
 
     def _application_ended(self, message: fabric.ApplicationEnded) -> None:

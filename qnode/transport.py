@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,18 @@ from qnode.config import NodeConfiguration
 from qnode.security.doorkeeper import Doorkeeper, secure_client, user_of
 from qnode.security.refusals import Refusals
 from qnode.wire import application, fabric
+from qnode.wire.codec import MAXIMUM_FRAME_BYTES
 
-LARGEST_ZMQ_MESSAGE_BYTES = 64 * 1024 * 1024
+LARGEST_ZMQ_MESSAGE_BYTES = MAXIMUM_FRAME_BYTES + 64 * 1024
 """Beyond this a client is cut off; up to it, what is too large gets an answer that says so."""
+MOST_UNREAD_FRAMES = 16
+"""Of one connection, in memory; further ones wait at their sender."""
+MOST_UNSENT_FRAMES = 8192
+"""Answers to one client, more than its open calls and requests ahead can have; further ones are given up."""
+LARGE_BYTES = 64 * 1024
+"""Answers from this size are watched until they have left."""
+PATIENCE_MS = 1000
+"""How long an answer waits for a client that does not read."""
 LINGER_MS = 500
 """How long a closing socket may go on delivering answers."""
 MOMENT_MS = 10
@@ -44,7 +54,10 @@ class Transport:
         self._fabric.connect(configuration.fabric_endpoint)
         self._clients = self._context.socket(zmq.ROUTER)
         self._clients.set(zmq.LINGER, LINGER_MS)
-        self._clients.set(zmq.SNDHWM, 0)
+        self._clients.set(zmq.SNDHWM, MOST_UNSENT_FRAMES)
+        self._clients.set(zmq.RCVHWM, MOST_UNREAD_FRAMES)
+        self._clients.set(zmq.ROUTER_MANDATORY, 1)
+        self._clients.set(zmq.SNDTIMEO, PATIENCE_MS)
         self._clients.set(zmq.MAXMSGSIZE, LARGEST_ZMQ_MESSAGE_BYTES)
         self._clients.set(zmq.RCVTIMEO, MOMENT_MS)
         if self._doorkeeper is not None:
@@ -57,6 +70,8 @@ class Transport:
         self._poller.register(self._fabric, zmq.POLLIN)
         self._poller.register(self._clients, zmq.POLLIN)
         self._processes: dict[int, bytes] = {}
+        self._leaving: dict[bytes, list[tuple[int, zmq.MessageTracker]]] = {}
+        """Large answers that had not left when last looked at, with their sizes."""
 
     def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Wait until something is there; yield its source, and for a client whose process ended its identity.
@@ -72,17 +87,72 @@ class Transport:
                 yield "", self.unwatch(source)
 
     def to_fabric(self, message: fabric.ToFabric) -> None:
-        """Send a frame to the fabric."""
-        self._fabric.send(fabric.to_fabric.encode(message))
+        """Send a frame to the fabric.
+
+        Raises:
+            OverflowError: it is larger than the fabric takes: a fault of this node, whose limits are to prevent it.
+        """
+        frame = fabric.to_fabric.encode(message)
+        if len(frame) > fabric.MAXIMUM_BLOCK_BYTES:
+            raise OverflowError(f"a frame of {len(frame)} bytes, the fabric takes {fabric.MAXIMUM_BLOCK_BYTES}")
+        self._fabric.send(frame)
 
     def from_fabric(self) -> fabric.ToNode:
         """The next frame of the fabric, which must be there."""
         return fabric.to_node.decode(self._fabric.recv(zmq.NOBLOCK))
 
-    def to_client(self, identity: bytes, message: application.Answer) -> None:
-        """Answer a client; one that is gone is no error."""
-        self._clients.send(identity, zmq.SNDMORE)
-        self._clients.send(application.answers.encode(message))
+    def to_client(self, identity: bytes, message: application.Answer, *, most_unread: int | None = None) -> bool:
+        """Answer a client; returns whether it is there and takes it.
+
+        Args:
+            most_unread: wait a while for the client to read, if need be, and let so many bytes of large answers be
+                under way to it. None: do not wait.
+        """
+        frame = application.answers.encode(message)
+        large = len(frame) >= LARGE_BYTES
+        if large and most_unread is not None and not self._has_room(identity, len(frame), most_unread):
+            return False
+        try:
+            self._clients.send(identity, zmq.SNDMORE if most_unread is not None else zmq.SNDMORE | zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        if large:
+            tracker = self._clients.send(frame, copy=False, track=True)
+            self._leaving.setdefault(identity, []).append((len(frame), tracker))
+        else:
+            self._clients.send(frame)
+        return True
+
+    def _has_room(self, identity: bytes, size: int, most_unread: int) -> bool:
+        """Whether a large answer may be sent, after waiting a while for earlier ones to leave."""
+        deadline_s = time.monotonic() + PATIENCE_MS / 1000.0
+        while leaving := self._leaving.get(identity):
+            self._leaving[identity] = leaving = [each for each in leaving if not each[1].done]
+            if not leaving:
+                del self._leaving[identity]
+                break
+            if sum(each[0] for each in leaving) + size <= most_unread:
+                break
+            with contextlib.suppress(zmq.NotDone):
+                leaving[0][1].wait(max(0.0, deadline_s - time.monotonic()))
+            if time.monotonic() >= deadline_s:
+                return False
+        return True
+
+    def forget(self, identity: bytes) -> None:
+        """A client has left."""
+        self._leaving.pop(identity, None)
+
+    def reaches(self, identity: bytes) -> bool:
+        """Whether a client is still connected: an empty frame, which clients pass over, can be sent to it."""
+        try:
+            self._clients.send(identity, zmq.SNDMORE | zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            return bool(error.errno != zmq.EHOSTUNREACH)
+        self._clients.send(b"")
+        return True
 
     def from_client(self) -> tuple[bytes, str, list[bytes]] | None:
         """The next client message: its socket's identity, its authenticated name and its frames.

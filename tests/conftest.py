@@ -148,7 +148,9 @@ class BareClient:
     def receive(self, *, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
         """The next answer; none within the deadline is a failure."""
         assert self.socket.poll(deadline_s * 1000), f"no answer from {self.endpoint} within {deadline_s:g} s"
-        answer = msgpack.unpackb(self.socket.recv())
+        while not (frame := self.socket.recv()):
+            pass  # the node looks whether this client is still connected
+        answer = msgpack.unpackb(frame)
         assert isinstance(answer, dict)
         self.answered += 1
         return answer

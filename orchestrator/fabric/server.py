@@ -22,7 +22,7 @@ from orchestrator.fabric.predictions import fidelity
 from orchestrator.fabric.registers import RegisterError
 from qnode.config import labelled
 from qnode.security.doorkeeper import Doorkeeper, user_of
-from qnode.security.refusals import Kind, Refusals
+from qnode.security.refusals import Kind, Refusals, RefusedSockets
 from qnode.wire import fabric
 from qnode.wire.codec import WireError
 from qnode.wire.quantum import BELL_STATES
@@ -39,6 +39,14 @@ SUPERVISOR_DEADLINE_S = 30.0
 """After a recovery, how long to wait for the supervisor to be connected again."""
 HALT_DEADLINE_S = 1.0
 """After the recovery of a run that was over, how long to wait for nodes that may not know so."""
+MOST_UNREAD_FRAMES = 16
+"""Of one peer, in memory; further ones wait at their sender."""
+MOST_UNSENT_FRAMES = 1024
+"""To one peer: to a node, many more than it can owe; a stranger loses what it does not read."""
+MOST_UNREAD_VIEWS = 16
+"""By one observer; it loses further ones."""
+LARGEST_QUESTION_BYTES = 1 << 20
+"""Of an observer."""
 MOMENT_MS = 10
 """While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
 
@@ -81,10 +89,14 @@ class Server:
         self._refusals = Refusals(Path(configuration.refused_path) if configuration.refused_path else None)
         security = configuration.security
         self._doorkeeper = Doorkeeper(self._context, security, self._refusals) if security is not None else None
+        self._refused = RefusedSockets()
         self._nodes = self._socket(zmq.ROUTER, "fabric")
+        self._nodes.set(zmq.MAXMSGSIZE, fabric.MAXIMUM_BLOCK_BYTES)
         self._nodes.set(zmq.RCVTIMEO, MOMENT_MS)
         self._control = self._socket(zmq.DEALER, "control")
         self._observer = self._socket(zmq.ROUTER, "observer")
+        self._observer.set(zmq.MAXMSGSIZE, LARGEST_QUESTION_BYTES)
+        self._observer.set(zmq.SNDHWM, MOST_UNREAD_VIEWS)
         if self._doorkeeper is not None:
             self._doorkeeper.start()
         for socket, place, endpoint in (
@@ -112,8 +124,8 @@ class Server:
     def _socket(self, kind: int, place: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.set(zmq.LINGER, LINGER_MS)
-        socket.set(zmq.SNDHWM, 0)
-        socket.set(zmq.RCVHWM, 0)
+        socket.set(zmq.SNDHWM, 0 if kind == zmq.DEALER else MOST_UNSENT_FRAMES)
+        socket.set(zmq.RCVHWM, MOST_UNREAD_FRAMES)
         if self._doorkeeper is not None:
             self._doorkeeper.guard(socket, place=place)
         return socket
@@ -412,6 +424,9 @@ class Server:
         except zmq.Again:
             return False
         identity = frames[0]
+        if self._refused.are_muted(identity):
+            self._refusals.note("limit", "a socket that is not listened to any more")
+            return True
         name = identity.decode(errors="replace").partition("+")[0]
         try:
             if user not in (None, name):
@@ -501,7 +516,11 @@ class Server:
     def _complain(self, identity: bytes, kind: Kind, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
         self._refusals.note(kind, reason)
-        if identity.decode(errors="replace").partition("+")[0] not in self._up:
+        if identity.decode(errors="replace").partition("+")[0] in self._up:
+            return
+        if self._refused.refuse(identity):
+            self._refusals.note("limit", f"too many refusals in a row; the last: {reason}")
+        else:
             self._nodes.send_multipart((identity, fabric.to_node.encode(fabric.Halt(reason=reason))))
 
     def _tell(self, node: str, message: fabric.ToNode) -> None:
@@ -548,6 +567,8 @@ class Server:
                 raise WireError(f"a message of {len(frames)} frames, expected one")
             view = self._observe(control.observations.decode(frames[0]), now)
         except (WireError, OperationRefused, RegisterError) as error:
+            if isinstance(error, WireError):
+                self._refusals.note("malformed", f"an observer's question: {error}")
             view = control.OracleView(now_ps=now, error=str(error))
         self._observer.send_multipart((identity, control.oracle_views.encode(view)))
 

@@ -12,6 +12,7 @@ from orchestrator.scenario import types
 from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.scenario.hardware_choice import DEFAULT_PROFILE
 from orchestrator.scenario.section import Section
+from qnode.config import ApplicationLimits
 
 VERSION = 1
 
@@ -81,7 +82,7 @@ def _change(definition: dict[str, Any], *, about: type[msgspec.Struct]) -> dict[
 
 
 def _class_of(name: str) -> type[msgspec.Struct]:
-    found: list[type[msgspec.Struct]] = [types.Scenario, Hardware, Memory]
+    found: list[type[msgspec.Struct]] = [types.Scenario, Hardware, Memory, ApplicationLimits]
     for each in found:
         if each.__name__ == name:
             return each

@@ -22,7 +22,7 @@ from orchestrator.scenario.section import (
     Section,
 )
 from orchestrator.scenario.sockets import Sockets
-from qnode.config import NodeRole
+from qnode.config import ApplicationLimits, NodeRole
 
 
 class Time(Section, frozen=True, kw_only=True):
@@ -242,10 +242,11 @@ class Placement(Section, frozen=True, kw_only=True):
 
 
 class Limits(Section, frozen=True, kw_only=True):
-    """What the fabric refuses, so that a mistake is an error and not an exhausted machine."""
+    """What fabric and nodes refuse, so that a mistake is an error and not an exhausted machine."""
 
     register_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1 << 29
     """Largest single register: 16*4^n bytes for a density matrix of n qubits, 16*2^n for a ket."""
+    applications: ApplicationLimits = msgspec.field(default_factory=ApplicationLimits)
 
 
 class Scenario(Section, frozen=True, kw_only=True):

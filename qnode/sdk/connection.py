@@ -65,6 +65,8 @@ class Connection:
         self.node = ""
         self.now_ps = 0
         self.answered = 0
+        self._detached = ""
+        """Why the node has ended this session, if it has."""
         self.process_descriptor: int | None = None
         self._calls = 0
         self._context = zmq.Context()
@@ -113,6 +115,8 @@ class Connection:
 
     def send_call(self, call: Call[T], *, waiting: bool) -> int:
         """Send a request; returns its call number."""
+        if self._detached:
+            raise BY_CODE["limit"](self._detached)
         request: Any = call.request
         if isinstance(request, application.SendMessage) and len(request.payload) > MAXIMUM_PAYLOAD_BYTES:
             raise BY_CODE["limit"](
@@ -130,7 +134,7 @@ class Connection:
     def next_answer(self) -> application.Answer | None:
         """The next answer, if one is there."""
         try:
-            return self._taken(self.socket.recv(zmq.NOBLOCK))
+            return self._taken(zmq.NOBLOCK)
         except zmq.Again:
             return None
 
@@ -144,7 +148,7 @@ class Connection:
         gives_up_at_s = None if deadline_s is None else time.monotonic() + deadline_s
         while True:
             try:
-                return self._taken(self.socket.recv())
+                return self._taken()
             except zmq.Again:
                 error = self.trouble()
                 if error is not None:
@@ -174,10 +178,14 @@ class Connection:
                 return NodeGone(f"the connection to node {self.node} at {self.endpoint} is lost")
         return None
 
-    def _taken(self, frame: bytes) -> application.Answer:
+    def _taken(self, flags: int = 0) -> application.Answer:
+        while not (frame := self.socket.recv(flags)):
+            pass  # an empty frame: the node looks whether this client is still connected
         answer = application.answers.decode(frame)
         self.answered += 1
         self.now_ps = answer.now_ps
+        if isinstance(answer, application.Failed) and answer.call is None and answer.code == "limit":
+            self._detached = answer.reason
         return answer
 
     def close(self, *, linger_ms: int = LINGER_MS) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,10 @@ Kind = Literal[
 one of its own, one that never finished its handshake. Frames: under another's name, of another version of the wire, no
 message at all, not fitting the state of their sender, beyond a limit."""
 WRITE_INTERVAL_S = 0.5
+MOST_REFUSED_IN_A_ROW = 256
+"""Frames of one socket that are refused with an answer; whoever goes on is not listened to any more."""
+MOST_REMEMBERED = 4096
+"""Sockets of which refusals are remembered."""
 
 
 class Refusals:
@@ -35,15 +39,15 @@ class Refusals:
     def __init__(self, path: Path | None) -> None:
         """``path``: a file for the counts; None: they are told in the log only."""
         self._path = path
-        self._counts: Counter[Kind] = Counter()
+        self.counts: Counter[Kind] = Counter()
         self._lock = threading.RLock()
         self._writer: threading.Timer | None = None
 
     def note(self, kind: Kind, story: str) -> None:
         """One more; the 1st, 10th, 100th ... of a kind are told in the log."""
         with self._lock:
-            self._counts[kind] += 1
-            count = self._counts[kind]
+            self.counts[kind] += 1
+            count = self.counts[kind]
             if count == 10 ** (len(str(count)) - 1):
                 print(f"refused ({kind}, {count} so far): {story[:500]}", file=sys.stderr, flush=True)
             self._write_soon()
@@ -51,8 +55,8 @@ class Refusals:
     def set(self, kind: Kind, count: int) -> None:
         """Correct a count that is known only as a difference."""
         with self._lock:
-            if count != self._counts[kind]:
-                self._counts[kind] = count
+            if count != self.counts[kind]:
+                self.counts[kind] = count
                 self._write_soon()
 
     def close(self) -> None:
@@ -72,4 +76,33 @@ class Refusals:
         with self._lock:
             self._writer = None
             if self._path is not None:
-                write_private(self._path, msgspec.json.encode(dict(self._counts)))
+                write_private(self._path, msgspec.json.encode(dict(self.counts)))
+
+
+class RefusedSockets:
+    """How often in a row each socket was refused; of many, the latest."""
+
+    def __init__(self) -> None:
+        self._in_a_row: OrderedDict[bytes, int] = OrderedDict()
+
+    def refuse(self, identity: bytes) -> bool:
+        """One more; returns whether it was one too many, after which the socket is not listened to."""
+        count = self._in_a_row.pop(identity, 0) + 1
+        self._in_a_row[identity] = count
+        if len(self._in_a_row) > MOST_REMEMBERED:
+            self._in_a_row.popitem(last=False)
+        return count > MOST_REFUSED_IN_A_ROW
+
+    def mute(self, identity: bytes) -> None:
+        """Listen to it no more."""
+        self._in_a_row[identity] = MOST_REFUSED_IN_A_ROW
+        self.refuse(identity)
+
+    def are_muted(self, identity: bytes) -> bool:
+        """Whether it is not listened to."""
+        return self._in_a_row.get(identity, 0) > MOST_REFUSED_IN_A_ROW
+
+    def forgive(self, identity: bytes) -> None:
+        """It has said something sensible."""
+        if self._in_a_row:
+            self._in_a_row.pop(identity, None)

@@ -25,6 +25,8 @@ class RequestRefused(Exception):
 
 
 LONGEST_PURPOSE = 256
+LONGEST_REASON = 2000
+"""Characters of a failure's reason, which may quote the request."""
 
 
 def check_purpose(purpose: str) -> None:
@@ -73,9 +75,6 @@ class Core:
     """Sends so that it arrives once and in order; None without a control plane."""
     _operations: int = 0
 
-    OPEN_CALLS = 1024
-    """Most unanswered calls of one session."""
-
     def operate(self, action: fabric.Circuit | fabric.Generate | fabric.Cancel | fabric.Transmit, then: Pending) -> int:
         """Have the fabric start ``action`` now; ``then`` hears of its end. Returns the operation's number."""
         operation = self._operations
@@ -97,6 +96,7 @@ class Core:
 
     def fail(self, session: int, call: int | None, code: application.FailureCode, reason: str) -> None:
         """Answer a call with a failure."""
+        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
         self.answer(session, application.Failed(call=call, now_ps=self.now, code=code, reason=reason))
 
     def done(self, session: int, call: int) -> None:

@@ -41,6 +41,8 @@ from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, 
 from qnode.wire.routing import PathRequirement
 
 MOST_MEMBERS = 16
+MOST_CLOSED = 64
+"""Closed groups of one application of which it may still ask why they were closed."""
 NO_NETWORK = "this testbed has no control plane; add a section `network: {}` to its scenario"
 OPEN_TIMEOUT_PS = 10**13
 """Ten seconds: how long a group may take to open if its application does not say."""
@@ -101,6 +103,7 @@ class Groups:
         name = self.core.configuration.name
         members = (name, *request.members)
         self._check(request, members)
+        self._make_room(session)
         group = f"{self.core.configuration.label}:group{self._opened}"
         self._opened += 1
         self.memberships[group] = Membership(group, session, members, request.centre, request.state, request.call)
@@ -155,6 +158,20 @@ class Groups:
         if not 0.0 <= request.minimum_fidelity <= 1.0:
             raise RequestRefused("bad_request", f"minimum_fidelity is {request.minimum_fidelity:g}, expected 0 to 1")
 
+    def _make_room(self, session: int) -> None:
+        """For one more group of a session: of those that are closed and empty, only the latest are remembered.
+
+        Raises:
+            RequestRefused: it has too many that are not closed.
+        """
+        mine = [each for each in self.memberships.values() if each.session == session]
+        past = [each for each in mine if each.closed_because]
+        most = self.core.configuration.limits.groups
+        if len(mine) - len(past) >= most:
+            raise RequestRefused("limit", f"{most} groups of this application are open; leave some")
+        for membership in [each for each in past if not (each.ready or each.calls)][:-MOST_CLOSED]:
+            del self.memberships[membership.group]
+
     def _best_centre(self, members: tuple[str, ...], minimum_fidelity: float) -> str:
         """The switch whose paths to all members cost least together; without any, the first member."""
         database = self.routing.database()
@@ -179,6 +196,7 @@ class Groups:
         if self.core.configuration.network is None:
             raise RequestRefused("unsupported", NO_NETWORK)
         check_purpose(request.purpose)
+        self._make_room(session)
         for group, (centre, invited) in self.invitations.items():
             if invited.purpose == request.purpose:
                 del self.invitations[group]

@@ -11,9 +11,34 @@ from qnode.wire.application import Received, ReceiveMessage, SendMessage
 from qnode.wire.codec import MAXIMUM_PAYLOAD_BYTES
 from qnode.wire.peer import ApplicationMessage
 
-MAILBOX_BYTES = 64 * 1024 * 1024
+MAILBOX_BYTES = 256 * 1024 * 1024
 """Most bytes of unread messages at one node; what comes beyond is dropped and the event log says so."""
+MESSAGE_OVERHEAD_BYTES = 256
+"""What a message is taken to need beside its payload and tag."""
+NODE_SHARE = 3
+"""How many times what one application may send at once all of a node's may."""
 LONGEST_TAG = 256
+PICOSECONDS = 10**12
+
+
+@dataclass(slots=True)
+class Quota:
+    """Bytes that may leave at once, and as many again in time: a bucket, by the time at which it is full again."""
+
+    burst_bytes: int
+    bytes_per_s: int
+    full_at_ps: int = 0
+
+    def room(self, size: int, now_ps: int) -> bool:
+        """Whether so many bytes may leave now."""
+        return self._after(size, now_ps) - now_ps <= self.burst_bytes * PICOSECONDS // self.bytes_per_s
+
+    def take(self, size: int, now_ps: int) -> None:
+        """They do."""
+        self.full_at_ps = self._after(size, now_ps)
+
+    def _after(self, size: int, now_ps: int) -> int:
+        return max(self.full_at_ps, now_ps) + size * PICOSECONDS // self.bytes_per_s
 
 
 @dataclass(slots=True)
@@ -33,6 +58,10 @@ class Mailbox:
     unread: dict[tuple[str, str], deque[ApplicationMessage]] = field(default_factory=dict)
     waiting: dict[tuple[str, str], deque[Receiving]] = field(default_factory=dict)
     unread_bytes: int = 0
+    unread_of: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Bytes of unread messages by sending node and application."""
+    quotas: dict[int | None, Quota] = field(default_factory=dict)
+    """By session; None: of the node."""
 
     def send(self, session: int, request: SendMessage) -> None:
         """Send bytes to ``node`` or ``node/application``.
@@ -53,6 +82,7 @@ class Mailbox:
             )
         if len(request.tag) > LONGEST_TAG:
             raise RequestRefused("limit", f"a tag of {len(request.tag)} characters, expected at most {LONGEST_TAG}")
+        self._check_quota(session, size + MESSAGE_OVERHEAD_BYTES)
         message = ApplicationMessage(
             sender_application=self.core.sessions[session].application,
             recipient_application=recipient or None,
@@ -61,6 +91,21 @@ class Mailbox:
         )
         self.core.send(node, message)
         self.core.done(session, request.call)
+
+    def _check_quota(self, session: int, size: int) -> None:
+        limits, now = self.core.configuration.limits, self.core.now
+        rate = limits.sent_bytes_per_s
+        mine = self.quotas.setdefault(session, Quota(limits.sent_bytes, rate))
+        of_all = self.quotas.setdefault(None, Quota(NODE_SHARE * limits.sent_bytes, NODE_SHARE * rate))
+        for quota, whose in ((mine, "this application"), (of_all, "all of this node's applications")):
+            if not quota.room(size, now):
+                raise RequestRefused(
+                    "limit",
+                    f"{whose} may send {quota.burst_bytes} bytes at once and {quota.bytes_per_s} more a second of "
+                    f"virtual time; {size} are too many now",
+                )
+        mine.take(size, now)
+        of_all.take(size, now)
 
     def receive(self, session: int, request: ReceiveMessage) -> None:
         """Answer with the oldest unread message from ``request.peer`` under ``request.tag``, now or when it comes.
@@ -78,7 +123,7 @@ class Mailbox:
         for message in queue:
             if message.recipient_application in (None, application):
                 queue.remove(message)
-                self.unread_bytes -= len(message.payload)
+                self._count(request.peer, message, -_size(message))
                 if not queue:
                     del self.unread[key]
                 self._hand_over(session, request.call, request.peer, message)
@@ -99,11 +144,19 @@ class Mailbox:
                 self.core.cancel_timer(_timer(receiving.session, receiving.call))
                 self._hand_over(receiving.session, receiving.call, sender, message)
                 return
-        if self.unread_bytes + len(message.payload) > MAILBOX_BYTES:
+        size, mine = _size(message), self.unread_of.get((sender, message.sender_application), 0)
+        if self.unread_bytes + size > MAILBOX_BYTES or mine + size > self.core.configuration.limits.message_bytes:
             self.core.record("message_dropped", sender=sender, tag=message.tag, reason="mailbox full")
             return
         self.unread.setdefault(key, deque()).append(message)
-        self.unread_bytes += len(message.payload)
+        self._count(sender, message, size)
+
+    def _count(self, sender: str, message: ApplicationMessage, size: int) -> None:
+        key = (sender, message.sender_application)
+        self.unread_bytes += size
+        self.unread_of[key] = self.unread_of.get(key, 0) + size
+        if self.unread_of[key] == 0:
+            del self.unread_of[key]
 
     def timed_out(self, session: int, call: int) -> None:
         """A receiver's deadline has come."""
@@ -118,6 +171,7 @@ class Mailbox:
 
     def forget(self, session: int) -> None:
         """The session is over."""
+        self.quotas.pop(session, None)
         for key, queue in list(self.waiting.items()):
             kept = deque(receiving for receiving in queue if receiving.session != session)
             if kept:
@@ -137,6 +191,10 @@ class Mailbox:
                 payload=message.payload,
             ),
         )
+
+
+def _size(message: ApplicationMessage) -> int:
+    return len(message.payload) + len(message.tag) + MESSAGE_OVERHEAD_BYTES
 
 
 def _timer(session: int, call: int) -> TimerKey:

@@ -63,7 +63,10 @@ LAST_INSTANT_PS = 4 * 10**18
 """The end of virtual time."""
 MOST_EARLY_PAIRS = 4096
 """For how many pairs news is kept that overtook the herald."""
+MOST_EARLY_NEWS = 8
+"""Of one pair."""
 MOST_REPORTED = 256
+LONGEST_VALUE_NAME = 256
 LONGEST_KEY_NAME = 256
 MOST_KEY_BITS = 2**40
 FINGERPRINT_BYTES = 16
@@ -176,6 +179,7 @@ class Node:
             "circuit_pair": self.circuits.pair_timed_out,
             "circuit_event": self.circuits.event_timed_out,
             "circuit_route": lambda circuit, _: self.circuits.route_again(circuit),
+            "circuit_unread": lambda circuit, _: self.circuits.unread(circuit),
             "circuit_abandoned": lambda circuit, _: self.circuits.abandoned(circuit),
             "group_open": lambda group, _: self.groups.open_timed_out(group),
             "monitor": lambda link, _: self.monitoring.due(link),
@@ -237,8 +241,9 @@ class Node:
         if call in session.open_calls or not 0 <= call < 1 << 53:
             core.fail(number, None, "bad_request", f"call {call} is open already, or out of range")
             return
-        if len(session.open_calls) >= core.OPEN_CALLS:
-            core.fail(number, call, "limit", f"more than {core.OPEN_CALLS} open calls; await some")
+        most = self.configuration.limits.open_calls
+        if len(session.open_calls) >= most:
+            core.fail(number, call, "limit", f"more than {most} open calls; await some")
             return
         session.open_calls.add(call)
         timeout_ps = getattr(request, "timeout_ps", None)
@@ -291,6 +296,9 @@ class Node:
         if len(request.values) > MOST_REPORTED:
             raise RequestRefused("limit", f"{len(request.values)} values, expected at most {MOST_REPORTED}")
         for name, value in request.values.items():
+            if len(name) > LONGEST_VALUE_NAME:
+                reason = f"a name of {len(name)} characters, expected at most {LONGEST_VALUE_NAME}"
+                raise RequestRefused("limit", reason)
             if not all(map(math.isfinite, value if isinstance(value, tuple) else (value,))):
                 raise RequestRefused("bad_request", f"{name} is {value}, expected finite numbers")
         self.core.record(
@@ -428,7 +436,9 @@ class Node:
         held = self.core.memory.halves.get(message.pair_id)
         if held is None or held.pair is None:
             if self._is_to_come(message.pair_id) and len(self._early) < MOST_EARLY_PAIRS:
-                self._early.setdefault(message.pair_id, []).append((sender, message))
+                news = self._early.setdefault(message.pair_id, [])
+                if len(news) < MOST_EARLY_NEWS:
+                    news.append((sender, message))
             elif isinstance(message, TeleportOutcome) and message.confirm:
                 self.core.tell_of_pair(sender, QubitArrived(pair_id=message.pair_id, arrived=False))
             elif isinstance(message, PairDiscarded):

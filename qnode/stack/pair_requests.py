@@ -116,6 +116,7 @@ class PairRequests:
             if asked.kind == "K":
                 raise RequestRefused("bad_request", "a request of kind K keeps its pairs: give no axis")
             check_axis(asked.axis)
+        self._check_limits(session, asked)
         if (session, asked.call) in self.requests:
             raise RequestRefused("bad_request", f"pair request {asked.call} is still open; use another call number")
         if asked.timeout_ps is not None and asked.timeout_ps < asked.number * link.cycle_ps:
@@ -129,6 +130,18 @@ class PairRequests:
         self.link_layer.add(request)
         if asked.timeout_ps is not None:
             self.core.set_timer(asked.timeout_ps, request.timer)
+
+    def _check_limits(self, session: int, asked: RequestPairs) -> None:
+        limits = self.core.configuration.limits
+        mine = [request for request in self.requests.values() if request.session == session]
+        if len(mine) >= limits.pair_requests:
+            reason = f"{limits.pair_requests} pair requests of this application are open; cancel some"
+            raise RequestRefused("limit", reason)
+        if asked.kind != "K":
+            measured = sum(request.asked.number for request in mine if request.measures) + asked.number
+            if measured > limits.measured_pairs:
+                reason = f"{measured} pairs to be measured are open, expected at most {limits.measured_pairs}"
+                raise RequestRefused("limit", f"{reason}; await some")
 
     def next_pair(self, session: int, call: int, number: int) -> None:
         """Hand over a further pair of request ``number``, now or when there is one.

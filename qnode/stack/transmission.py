@@ -12,6 +12,9 @@ from qnode.stack.memory import Cause, HeldQubit, SlotState
 from qnode.wire.application import Qubit, ReceiveQubit, TransmitQubit
 from qnode.wire.fabric import Arrived, Lost, Transmit
 
+MOST_CAME = 4096
+"""Losses on one link that are kept until somebody asks; of more, the oldest are forgotten."""
+
 
 @dataclass(slots=True)
 class Transmission:
@@ -67,7 +70,10 @@ class Transmission:
 
     def lost(self, event: Lost) -> None:
         """A qubit did not arrive, and the channel tells."""
-        self.came.setdefault(event.link, deque()).append(event)
+        came = self.came.setdefault(event.link, deque())
+        came.append(event)
+        if len(came) > MOST_CAME:
+            came.remove(next(each for each in came if isinstance(each, Lost)))
         self._hand_over(event.link)
 
     def slot_failed(self, qubit: str) -> None:

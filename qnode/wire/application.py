@@ -6,12 +6,15 @@ An application sends requests, each with a ``call`` number of its own; the node 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from qnode.wire.codec import Codec, Message
 from qnode.wire.quantum import Axis, Step
+
+AT_MOST = msgspec.Meta(max_length=1 << 17)
+"""No array or map of a request is longer: it is refused before any of its elements is read."""
 
 RequestKind = Literal["K", "M", "R"]
 """Create and keep, measure directly, remote state preparation (RFC 9340; Dahlberg et al. 2019)."""
@@ -97,7 +100,7 @@ class OpenCircuit(Message, frozen=True, kw_only=True, tag="open_circuit"):
     swapping: Swapping = "asap"
     cutoff_ps: int | None = None
     """A pair that waits longer on its way is discarded; default: what each node's memory says."""
-    axes: tuple[Axis, ...] = ()
+    axes: Annotated[tuple[Axis, ...], AT_MOST] = ()
     """M: the axes that the head measures along, one pair after the other; the tail names its own. Default Z."""
     as_heralded: bool = False
     """Whether to leave pairs in the Bell state that they are in; otherwise the head turns them into Phi+."""
@@ -121,7 +124,7 @@ class AcceptCircuit(Message, frozen=True, kw_only=True, tag="accept_circuit"):
     remote: str = ""
     """Only from this node; default: from any."""
     purpose: str = ""
-    axes: tuple[Axis, ...] = ()
+    axes: Annotated[tuple[Axis, ...], AT_MOST] = ()
     """M: the axes that this end measures along."""
     timeout_ps: int | None = None
     waiting: bool = True
@@ -161,7 +164,7 @@ class OpenGroup(Message, frozen=True, kw_only=True, tag="open_group"):
     """Ask for states shared with several end nodes, whose applications join. Answered by ``group_opened``."""
 
     call: int
-    members: tuple[str, ...]
+    members: Annotated[tuple[str, ...], AT_MOST]
     """The other nodes."""
     state: GroupState = "GHZ"
     purpose: str = ""
@@ -207,7 +210,7 @@ class Run(Message, frozen=True, kw_only=True, tag="run"):
     """Do the steps of a circuit on qubits of this session. Answered by ``outcomes``."""
 
     call: int
-    steps: tuple[Step, ...]
+    steps: Annotated[tuple[Step, ...], AT_MOST]
     waiting: bool = True
 
 
@@ -282,7 +285,7 @@ class Report(Message, frozen=True, kw_only=True, tag="report"):
     """Named numbers for the run's report, each alone or with its standard error. Answered by ``done``."""
 
     call: int
-    values: dict[str, float | tuple[float, float]]
+    values: Annotated[dict[str, float | tuple[float, float]], AT_MOST]
     waiting: bool = True
 
 

@@ -45,6 +45,6 @@ class Codec(Generic[T]):
             raise WireError(f"a frame of {size} bytes, expected at most {self._maximum_bytes}; split the payload")
         try:
             message: T = self._decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError) as error:
             raise WireError(f"not a message of this protocol: {error}") from error
         return message

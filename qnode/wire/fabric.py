@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qnode.wire.codec import Codec, Message
 from qnode.wire.quantum import Role, Step
 
@@ -58,12 +56,19 @@ class Send(Message, frozen=True, kw_only=True):
     """Whether it would go on for ever, though nobody wants anything: hellos, refreshes."""
 
 
+_Plain = None | bool | int | float | str
+_Flat = _Plain | list[_Plain] | dict[str, _Plain]
+_Folded = _Plain | list[_Flat] | dict[str, _Flat]
+Detail = _Plain | list[_Folded] | dict[str, _Folded]
+"""What a note may say: at most three levels of lists and maps, so that whoever writes it down need not recurse."""
+
+
 class Note(Message, frozen=True, kw_only=True):
     """A line for the event log: what an application did or said."""
 
     at: int
     kind: str
-    details: dict[str, Any]
+    details: dict[str, Detail]
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
@@ -217,8 +222,10 @@ class Resume(Message, frozen=True, kw_only=True, tag="resume"):
 
 ToNode = Grant | Probe | Halt | ApplicationEnded | Resume
 
-MAXIMUM_FABRIC_FRAME_BYTES = 1 << 30
-"""Nodes and fabric are ours; a frame bundles many payloads."""
+MAXIMUM_BLOCK_BYTES = 1 << 28
+"""Of a frame to the fabric, which bundles what a node's applications may send at a time, and what that entails."""
+MAXIMUM_GRANT_BYTES = 1 << 30
+"""Of a frame to a node, which bundles what many others have sent it."""
 
-to_fabric: Codec[ToFabric] = Codec(ToFabric, maximum_bytes=MAXIMUM_FABRIC_FRAME_BYTES)
-to_node: Codec[ToNode] = Codec(ToNode, maximum_bytes=MAXIMUM_FABRIC_FRAME_BYTES)
+to_fabric: Codec[ToFabric] = Codec(ToFabric, maximum_bytes=MAXIMUM_BLOCK_BYTES)
+to_node: Codec[ToNode] = Codec(ToNode, maximum_bytes=MAXIMUM_GRANT_BYTES)

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from qnode.config import LinkConfiguration, NodeConfiguration
-from qnode.runtime import MOST_BUFFERED_REQUESTS, Shell, SteppingForever
+from qnode.config import ApplicationLimits, LinkConfiguration, NodeConfiguration
+from qnode.runtime import Shell, SteppingForever
 from qnode.security.refusals import Refusals
 from qnode.transport import CLIENTS, FABRIC
 from qnode.wire import application, fabric
@@ -65,6 +65,7 @@ class FakeTransport:
         self.watched: dict[int, bytes] = {}
         self.unwatched: list[int] = []
         self.refusals = Refusals(None)
+        self.deaf: set[bytes] = set()
 
     @property
     def left(self) -> int:
@@ -112,10 +113,14 @@ class FakeTransport:
         self.fabric.append(message)
         self.order.append(message)
 
-    def to_client(self, identity: bytes, message: application.Answer) -> None:
+    def to_client(self, identity: bytes, message: application.Answer, *, most_unread: int | None = None) -> bool:
         application.answers.encode(message)
         self.clients.append((identity, message))
         self.order.append((identity, message))
+        return identity not in self.deaf
+
+    def forget(self, identity: bytes) -> None:
+        self.deaf.discard(identity)
 
     def watch(self, process_id: int, identity: bytes) -> int:
         if process_id == 404:
@@ -335,9 +340,9 @@ def test_a_request_behind_a_detach_is_answered() -> None:
 
 
 def test_stepping_for_ever_at_one_instant_is_an_error_that_says_where() -> None:
-    script = [(A, attach("one")), grant(3)] + [(A, Report(call=call, values={})) for call in range(1, 20)]
+    events = tuple(mail(3, b"") for _ in range(20))
     with pytest.raises(SteppingForever, match=r"node alice took more than 10 steps at 3 ps.*steps_per_instant"):
-        run(*script, steps_per_instant=10)
+        run(grant(3, 4, *events), steps_per_instant=10)
 
 
 def test_steps_are_counted_anew_when_time_moves() -> None:
@@ -386,11 +391,13 @@ def test_what_is_no_message_is_answered_and_forgotten(frames: tuple[bytes, ...])
 
 
 def test_requests_ahead_of_their_turn_are_limited() -> None:
-    ahead = [(A, Report(call=call, values={}, waiting=False)) for call in range(1, MOST_BUFFERED_REQUESTS + 1)]
+    ahead = [
+        (A, Report(call=call, values={}, waiting=False)) for call in range(1, ApplicationLimits().requests_ahead + 1)
+    ]
     transport = FakeTransport((A, attach("one")), *ahead)
     with pytest.raises(OutOfScript):
         Shell(CONFIGURATION, transport).run()  # type: ignore[arg-type]
-    assert calls(transport) == [(MOST_BUFFERED_REQUESTS, "failed", 0)]
+    assert calls(transport) == [(ApplicationLimits().requests_ahead, "failed", 0)]
     (answer,) = [answer for _, answer in transport.clients if isinstance(answer, Failed)]
     assert answer.code == "limit"
 

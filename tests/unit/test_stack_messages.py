@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qnode.config import ApplicationLimits
 from qnode.stack import messages
 from qnode.stack.events import Answer, Record, SendTo, SessionEnded, SetTimer, TimerFired
 from qnode.wire import fabric
@@ -103,8 +104,14 @@ def test_a_session_s_end_leaves_messages_to_the_others(alice: Any) -> None:
     assert payloads(alice) == [(2, b"1")]
 
 
-def test_a_full_mailbox_drops_and_says_so(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MAILBOX_BYTES", 10)
+@pytest.mark.parametrize("limit", ["of the node", "of one application"])
+def test_a_full_mailbox_drops_and_says_so(driven: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(messages, "MESSAGE_OVERHEAD_BYTES", 0)
+    limits = ApplicationLimits(message_bytes=10 if limit == "of one application" else 1000)
+    if limit == "of the node":
+        monkeypatch.setattr(messages, "MAILBOX_BYTES", 10)
+    alice = driven(limits=limits)
+    alice.attach()
     assert alice.hear("bob", message(b"12345678")) == []
     (record,) = alice.hear("bob", message(b"901"))
     assert record == Record("message_dropped", {"sender": "bob", "tag": "", "reason": "mailbox full"})

@@ -15,12 +15,15 @@ import msgspec
 import pytest
 
 from orchestrator.fabric.gates import GATE_NAMES, MAX_QUBITS
-from qnode import runtime, transport
+from qnode import clients, runtime, transport
+from qnode.config import ApplicationLimits
+from qnode.security import refusals
 from qnode.stack import core, groups, local_operations, messages, node, pair_requests
 from qnode.stack.circuits import service
 from qnode.wire import application, codec, fabric, quantum
 from qnode.wire.version import VERSION
 
+LIMITS = ApplicationLimits()
 PAGE = (Path(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
 
 
@@ -59,6 +62,8 @@ def type_name(annotation: Any) -> str:
     if annotation == quantum.Step:
         return "step"
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return type_name(arguments[0])
     if origin is typing.Literal:
         return "str"
     if origin is dict:
@@ -158,8 +163,23 @@ def test_the_limits() -> None:
         "`purpose` of pairs, a circuit or a group": core.LONGEST_PURPOSE,
         "`axes` of a circuit": service.MOST_AXES,
         "members of a group": groups.MOST_MEMBERS,
-        "open calls of a session": core.Core.OPEN_CALLS,
-        "requests sent ahead of their turn": runtime.MOST_BUFFERED_REQUESTS,
+        "open calls of a session": LIMITS.open_calls,
+        "requests sent ahead of their turn": LIMITS.requests_ahead,
+        "bytes of requests before virtual time moves on": LIMITS.bytes_ahead,
+        "requests at one instant": LIMITS.requests_per_instant,
+        "frames refused in a row": refusals.MOST_REFUSED_IN_A_ROW,
+        "a frame but of `send`, `run`, `report`, `open_circuit`, `accept_circuit`": clients.SMALL_FRAME_BYTES,
+        "elements of an array or a map": application.AT_MOST.max_length,
+        "sessions of a node": LIMITS.sessions,
+        "open pair requests": LIMITS.pair_requests,
+        "pairs to be measured, of all open requests": LIMITS.measured_pairs,
+        "open circuits": LIMITS.circuits,
+        "open groups": LIMITS.groups,
+        "outcomes of a circuit that are not asked for": LIMITS.outcomes,
+        "bytes sent at once": LIMITS.sent_bytes,
+        "large answers that are not read": LIMITS.unread_bytes,
+        "unread messages of one application at a node": LIMITS.message_bytes,
+        "name of a value of a `report`": node.LONGEST_VALUE_NAME,
         "steps of a circuit": local_operations.MOST_STEPS,
         "qubits of a `unitary`": MAX_QUBITS,
         "pairs of one request": pair_requests.MOST_PAIRS,

@@ -104,6 +104,8 @@ class Delivery:
             core.watch_cutoff(finished.held)
         endpoint.ready.append(finished)
         self.hand_over(endpoint)
+        if len(endpoint.ready) == core.configuration.limits.outcomes + 1:
+            core.set_timer(0, ("circuit_unread", endpoint.circuit, 0))
 
     def hand_over(self, endpoint: Endpoint) -> None:
         """Answer whoever waits for a pair."""

@@ -38,6 +38,10 @@ MOST_AXES = 65_536
 MOST_ENDED = 4096
 """Circuits whose end here is remembered, so that none of them is offered again to whoever accepts."""
 MOST_ROUNDS = 4
+MOST_CLOSED = 64
+"""Closed circuits of one application of which it may still ask why they were closed."""
+MOST_INCOMING = 1024
+"""Circuits that wait at a node to be accepted."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Circuits:
             RequestRefused: it can never be; nothing was reserved.
         """
         self._check(request)
+        self._make_room(session)
         circuit = f"{self.core.configuration.label}:{self._opened}"
         self._opened += 1
         endpoint = Endpoint(
@@ -111,6 +116,30 @@ class Circuits:
         )
         self.core.set_timer(request.timeout_ps or OPEN_TIMEOUT_PS, ("circuit_open", circuit, 0))
         self._route(endpoint)
+
+    def _make_room(self, session: int) -> None:
+        """For one more circuit of a session: of those that are closed and empty, only the latest are remembered.
+
+        Raises:
+            RequestRefused: it has too many that are not closed.
+        """
+        mine = [each for each in self.endpoints.values() if each.session == session]
+        most = self.core.configuration.limits.circuits
+        past = [each for each in mine if each.state is EndpointState.CLOSED]
+        if len(mine) - len(past) >= most:
+            raise RequestRefused("limit", f"{most} circuits of this application are open; close some")
+        spent = [each for each in past if not (each.ready or each.committed or each.pair_calls or each.event_calls)]
+        for endpoint in spent[:-MOST_CLOSED]:
+            self._forget(endpoint)
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        """A circuit that nobody here will ask for again."""
+        self.core.cancel_timer(("circuit_abandoned", endpoint.circuit, 0))
+        del self.endpoints[endpoint.circuit]
+        if not endpoint.is_head:
+            self.ended[endpoint.circuit] = None
+            while len(self.ended) > MOST_ENDED:
+                self.ended.popitem(last=False)
 
     def _check(self, request: OpenCircuit) -> None:
         core = self.core
@@ -148,6 +177,7 @@ class Circuits:
             raise RequestRefused("no_route", f"no node {request.remote!r} can be reached from {configuration.name}")
         _check_axes("M", request.axes)
         check_purpose(request.purpose)
+        self._make_room(session)
         accepting = Accepting(session, request)
         for path in [path for path in self.incoming.values() if _suits(accepting, path)]:
             del self.incoming[path.circuit]
@@ -205,14 +235,16 @@ class Circuits:
             self.delivery.void(endpoint, "its application is gone")
             for call in endpoint.event_calls:
                 self.core.cancel_timer(("circuit_event", endpoint.circuit, call))
-            self.core.cancel_timer(("circuit_abandoned", endpoint.circuit, 0))
-            del self.endpoints[endpoint.circuit]
-            if not endpoint.is_head:
-                self.ended[endpoint.circuit] = None
-                while len(self.ended) > MOST_ENDED:
-                    self.ended.popitem(last=False)
+            self._forget(endpoint)
 
     # Timers
+
+    def unread(self, circuit: str) -> None:
+        """An application leaves more outcomes unread than it may."""
+        endpoint = self.endpoints.get(circuit)
+        if endpoint is not None and endpoint.state is not EndpointState.CLOSED:
+            reason = f"limit: {len(endpoint.ready)} outcomes were not asked for at {self.core.configuration.name}"
+            self._end(endpoint, "closed", reason)
 
     def open_timed_out(self, circuit: str) -> None:
         """The circuit did not open in time."""
@@ -378,6 +410,10 @@ class Circuits:
                 self.core.cancel_timer(("circuit_accept", str(accepting.session), accepting.request.call))
                 self._take(accepting, path)
                 return
+        if len(self.incoming) >= MOST_INCOMING:
+            here = self.core.configuration.name
+            self.signalling.deny(path.circuit, "no_capacity", f"{MOST_INCOMING} circuits wait at {here} to be accepted")
+            return
         self.incoming[path.circuit] = path
 
     def _take(self, accepting: Accepting, path: Path) -> bool:

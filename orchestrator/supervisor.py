@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -11,12 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import zmq
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from setproctitle import setproctitle
@@ -36,6 +38,14 @@ STATUS_INTERVAL_S = 0.25
 DETACH_DEADLINE_S = 120.0
 
 
+LIMITS = {
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "; raise the limit of open files (`ulimit -n`)"),
+    **dict.fromkeys((errno.EAGAIN, errno.ENOMEM), "; raise the limit of processes (`ulimit -u`), or end some"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "; make room on the disk"),
+}
+"""What to do about what the machine refuses."""
+
+
 class Interrupted(Exception):
     """A signal asked for the end."""
 
@@ -52,7 +62,8 @@ def run(
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
     scenario = _started(scenario, directory, run_directory)
-    outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
+    with _limits_told():
+        outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
     return _written(scenario, outcome, directory, run_directory), run_directory
 
 
@@ -130,10 +141,34 @@ async def _progress(testbed: Testbed, console: Console) -> AsyncIterator[None]:
             await asyncio.gather(follower, return_exceptions=True)
 
 
+def _write(path: Path, text: bytes) -> None:
+    """Write one of the files of a run.
+
+    Raises:
+        TestbedError: it cannot be written.
+    """
+    try:
+        path.write_bytes(text)
+    except OSError as error:
+        raise TestbedError(
+            f"{path} cannot be written: {error.strerror}; make room there, or choose another run directory with --out"
+        ) from error
+
+
+@contextlib.contextmanager
+def _limits_told() -> Iterator[None]:
+    """What the machine refuses is the testbed's failure, with a word on what to do."""
+    try:
+        yield
+    except (OSError, zmq.ZMQError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        raise TestbedError(f"the machine refuses: {where}{error.strerror}{LIMITS.get(error.errno or 0, '')}") from error
+
+
 def _started(scenario: Scenario, directory: Path, run_directory: Path) -> Scenario:
     """The scenario as it will be, written down: runs that fail can be repeated, too."""
     scenario = msgspec.structs.replace(chaos.expanded(scenario), directory=str(directory))
-    (run_directory / "scenario.json").write_bytes(msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
+    _write(run_directory / "scenario.json", msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
     return scenario
 
 
@@ -154,13 +189,13 @@ def _written(scenario: Scenario, outcome: RunOutcome, directory: Path, run_direc
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    (run_directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    (run_directory / "report.json").write_text(json.dumps(built, indent=2) + "\n")
+    _write(run_directory / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    _write(run_directory / "report.json", (json.dumps(built, indent=2) + "\n").encode())
     if scenario.check is not None:
         built["checks"] = checks.evaluate(checks.Run.of(run_directory), directory=directory)
         built["ok"] = built["ok"] and all(each["holds"] for each in built["checks"])
-        (run_directory / "report.json").write_text(json.dumps(built, indent=2) + "\n")
-    (run_directory / "report.txt").write_text(report_text.as_text(built))
+        _write(run_directory / "report.json", (json.dumps(built, indent=2) + "\n").encode())
+    _write(run_directory / "report.txt", (report_text.as_text(built)).encode())
     return built
 
 
@@ -196,7 +231,8 @@ def up(
         with (run_directory / "logs" / "supervisor.log").open("ab") as log:
             for descriptor in (1, 2):
                 os.dup2(log.fileno(), descriptor)
-    return asyncio.run(_up(scenario, directory, run_directory, ready))
+    with _limits_told():
+        return asyncio.run(_up(scenario, directory, run_directory, ready))
 
 
 async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:

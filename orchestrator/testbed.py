@@ -23,8 +23,15 @@ from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.launch import protocol
-from orchestrator.launch.local import LocalAgent
-from orchestrator.run_directory import REFUSED_SUFFIX, Door, SocketDirectory, TestbedRecord, last_lines
+from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.run_directory import (
+    REFUSED_SUFFIX,
+    Door,
+    RunDirectoryError,
+    SocketDirectory,
+    TestbedRecord,
+    last_lines,
+)
 from orchestrator.scenario import Application, Scenario
 from orchestrator.security import FABRIC_PLACES, SUPERVISOR, KeyRing, enrol, node_place
 from orchestrator.steering_port import SteeringRefused
@@ -182,7 +189,7 @@ class Testbed:
         self._control.set(zmq.LINGER, 0)
         self._control.set(zmq.SNDHWM, 0)
         readers = (self._read_agent(), self._read_control(), self._watch_fabric())
-        self._tasks = [asyncio.create_task(reader) for reader in readers]
+        self._tasks = [asyncio.create_task(self._or_fail(reader)) for reader in readers]
         try:
             await self._bring_up()
         except BaseException:
@@ -194,6 +201,13 @@ class Testbed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._undisturbed(self._take_down())
+
+    async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something whose failure is the testbed's."""
+        try:
+            await work
+        except (OSError, zmq.ZMQError, LaunchError, RunDirectoryError) as error:
+            self._fail(f"the supervisor cannot go on: {error}")
 
     async def _undisturbed(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something to its end, even if this task is cancelled meanwhile."""
@@ -508,7 +522,7 @@ class Testbed:
             return
         self._deaths_in_place += 1
         story = f"the fabric (process {process.process_id}) died: {process.status}"
-        if process.code >= 0:
+        if process.code >= 0 or process.code == -signal.SIGABRT:  # a library gave up, and would again
             self._fail(f"{story}{last_lines(process.log)}")
         elif self._deaths_in_place > MOST_DEATHS_IN_PLACE:
             self._fail(f"{story}, for the {self._deaths_in_place}th time at this point{last_lines(process.log)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ FLUSH_EVERY_S = 0.5
 """How long a reader of the file may have to wait for what has happened."""
 
 
+LARGEST_BUFFER = 1 << 16
+
+
+class EventLogError(Exception):
+    """The event log cannot be written; says which file and what to do."""
+
+
 class EventLog:
     """Lines of one window are collected, put in order of time, written and folded into the digest.
 
@@ -21,8 +29,15 @@ class EventLog:
 
     def __init__(self, path: Path | None, *, again: bool = False) -> None:
         """``again``: the same lines are written once more, over those that are there; no reader sees them go."""
-        mode = "r+b" if again and path is not None and path.exists() else "wb"
-        self._file = path.open(mode, buffering=1 << 16) if path is not None else None
+        self._path = path
+        self._descriptor: int | None = None
+        if path is not None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if again else os.O_TRUNC)
+            try:
+                self._descriptor = os.open(path, flags, 0o600)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+        self._unwritten = bytearray()
         self._encode = msgspec.json.Encoder(order="deterministic").encode
         self._hash = hashlib.blake2b(digest_size=16)
         self._window: list[tuple[int, bytes]] = []
@@ -54,23 +69,53 @@ class EventLog:
         self.lines += len(self._window)
         self._window.clear()
         self._hash.update(text)
-        if self._file is not None:
-            self._file.write(text)
-            if (now := time.monotonic()) - self._flushed_at_s > FLUSH_EVERY_S:
-                self._file.flush()
+        if self._descriptor is not None:
+            self._unwritten += text
+            now = time.monotonic()
+            if len(self._unwritten) > LARGEST_BUFFER or now - self._flushed_at_s > FLUSH_EVERY_S:
+                self.flush()
                 self._flushed_at_s = now
 
     def flush(self) -> None:
-        """Have the lines on disk."""
-        if self._file is not None:
-            self._file.flush()
+        """Have the lines on file.
+
+        Raises:
+            EventLogError: they cannot be written; what is on file ends with a whole line.
+        """
+        if self._descriptor is None or not self._unwritten:
+            return
+        data, self._unwritten = bytes(self._unwritten), bytearray()
+        start, written = os.lseek(self._descriptor, 0, os.SEEK_CUR), 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            whole = start + data.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._descriptor, whole)
+            os.lseek(self._descriptor, whole, os.SEEK_SET)
+            raise self._cannot_write(error) from error
 
     def close(self) -> None:
-        """No more lines."""
-        self.close_window()
-        if self._file is not None:
-            self._file.truncate()  # a fabric that was killed may have got further than the run then did
-            self._file.close()
+        """No more lines.
+
+        Raises:
+            EventLogError: the last cannot be written; it is closed all the same.
+        """
+        try:
+            self.close_window()
+            self.flush()
+        finally:
+            if self._descriptor is not None:
+                # a fabric that was killed may have got further than the run then did
+                os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _cannot_write(self, error: OSError) -> EventLogError:
+        return EventLogError(
+            f"the event log {self._path} cannot be written: {error.strerror}; "
+            "make room there, or choose another run directory with --out"
+        )
 
     @property
     def digest(self) -> str:

@@ -14,7 +14,7 @@ from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
-from orchestrator.fabric.event_log import EventLog
+from orchestrator.fabric.event_log import EventLog, EventLogError
 from orchestrator.fabric.journal import Ended, JournalError, head_of
 from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
@@ -135,7 +135,7 @@ class Server:
         error = ""
         try:
             reason = self._until_over() if self._up_and_running() else ""
-        except (RunFailed, JournalError) as failure:
+        except (RunFailed, JournalError, EventLogError) as failure:
             reason = error = str(failure)
         self._finish(reason, error)
         if self._doorkeeper is not None:
@@ -615,7 +615,10 @@ class Server:
             self._log.write(engine.agenda.now_ps, "housekeeping", messages=engine.housekeeping_messages)
         for name, effects in engine.faults.effects.items():
             self._log.write(engine.agenda.now_ps, "fault_effects", name=name, **effects)
-        self._log.close()
+        try:
+            self._log.close()
+        except EventLogError as failure:
+            error = error or str(failure)
         self._halt_nodes(ended.reason)
         states = {}
         for link, use in engine.truth.links.items():

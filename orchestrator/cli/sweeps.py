@@ -74,7 +74,8 @@ class _Told:
     """What came of it, so far."""
 
     trials: list[Trial] = field(default_factory=list)
-    began_s: float = field(default_factory=time.monotonic)
+    wall_s: float = 0.0
+    """Of the sweep alone."""
 
     @property
     def first_failure(self) -> Trial | None:
@@ -143,6 +144,7 @@ def _directory(request: Request) -> Iterator[Path]:
 
 async def _sweep(request: Request, seeds: Seeds, told: _Told, base: Path, console: Console) -> None:
     runs = child.Runs(request.options, request.timeout_s)
+    began_s = time.monotonic()
 
     async def once(seed: int) -> Trial:
         trial = await runs(request.file, seed=seed, out=base / f"seed-{seed}")
@@ -153,10 +155,11 @@ async def _sweep(request: Request, seeds: Seeds, told: _Told, base: Path, consol
 
         def heard(trial: Trial) -> None:
             told.trials.append(trial)
+            told.wall_s = time.monotonic() - began_s
             if not trial.passed:
                 say(_failure_line(trial))
             failed = sum(not each.passed for each in told.trials)
-            advance(f"{request.scenario.name}: {len(told.trials)} run, {failed} failed")
+            advance(f"{request.scenario.name}: {counted(failed, 'seed')} failed", len(told.trials))
 
         await sweep(seeds, once, jobs=request.jobs, heard=heard, until_failure=request.until_failure or request.shrink)
 
@@ -192,14 +195,14 @@ def _progress(console: Console, description: str, total: int | None) -> Iterator
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if not console.is_terminal:
-        yield (lambda _: None), say
+        yield (lambda text, completed: None), say
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(description, total=total)
 
-        def advance(text: str) -> None:
-            progress.update(task, description=text, advance=1)
+        def advance(text: str, completed: int) -> None:
+            progress.update(task, description=text, completed=completed)
 
         yield advance, say
 
@@ -239,18 +242,13 @@ async def _shrink(request: Request, seed: int, answer: dict[str, Any], base: Pat
         kind = whole.failures[0].kind
         say_many = f"seed {seed} fails {kind}; shrinking {counted(len(faults), 'fault')}"
         console.print(say_many, highlight=False, markup=False)
-        with _progress(console, say_many, request.shrink_runs) as (advance, _):
-            last: Trial = whole
+        with _progress(console, say_many, None) as (advance, _):
 
             async def fails(candidate: Faults) -> bool:
-                nonlocal last
-                trial = await tried(candidate)
-                if trial.fails_with(kind):
-                    last = trial
-                return trial.fails_with(kind)
+                return (await tried(candidate)).fails_with(kind)
 
             def heard(smallest: Faults, number: int) -> None:
-                advance(f"shrinking {kind}: {counted(len(smallest), 'fault')} left")
+                advance(f"shrinking {kind}: {counted(len(smallest), 'fault')} left", number)
 
             def allowed(number: int) -> bool:
                 return number < request.shrink_runs and time.monotonic() - began_s < request.shrink_time_s
@@ -288,7 +286,7 @@ def _written(
 
 def _tell(request: Request, told: _Told, answer: dict[str, Any], interrupted: str) -> NoReturn:
     failure = told.first_failure
-    counts = summary.of(told.trials, wall_s=time.monotonic() - told.began_s, jobs=request.jobs)
+    counts = summary.of(told.trials, wall_s=told.wall_s, jobs=request.jobs)
     passed = failure is None and not (answer and not answer.get("passes")) and not interrupted
     if request.as_json:
         whole: dict[str, Any] = {"ok": passed, "scenario": request.scenario.name}

@@ -92,12 +92,14 @@ class Reservations:
         """The circuits, the lowest and latest first, that the slots no longer suffice for."""
         book = Reservations(self.node, self.communication_slots, self.storage_slots, dict(self.held))
         chosen: list[str] = []
-        while True:
-            short = [each for each in reversed(book.held.values()) if not book._fits(0, dedicated=each.dedicated)]
-            if not short:
-                return tuple(chosen)
-            chosen.append(min(short, key=lambda each: each.priority).circuit)
-            del book.held[chosen[-1]]
+        for dedicated in (True, False):  # fewer of the first make room for the second
+            while not book._fits(0, dedicated=dedicated):
+                found = [each for each in reversed(book.held.values()) if each.dedicated is dedicated]
+                if not found:
+                    break
+                chosen.append(min(found, key=lambda each: each.priority).circuit)
+                del book.held[chosen[-1]]
+        return tuple(chosen)
 
     def victims(self, *, shares: dict[str, float], priority: int, least: int = 1) -> tuple[str, ...]:
         """The fewest circuits of lower priority, the lowest and latest first, whose end would make room; or none."""

@@ -76,7 +76,12 @@ class _References:
                 name = _text(fault, field)
                 if name is not None and name.value:
                     self._target(name, known, quantum, classical, path=joined(path, field))
-            if quantum and _text(fault, "select") is not None and issubclass(known, OnLink):
+            if (
+                quantum
+                and _text(fault, "select") is not None
+                and not _items(fault, "among")
+                and issubclass(known, OnLink)
+            ):
                 reasons = [_unfit(known, link) for link in quantum.values()]
                 if all(reasons):
                     self._report(joined(path, "select"), fault.line, f"expected {reasons[0]} on every link")

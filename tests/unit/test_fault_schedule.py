@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.fabric.faults.schedule import how_many
-from orchestrator.scenario import Fault, Link, LinkDown, Source
+from orchestrator.scenario import Fault, Link, LinkDown, SenderReceiver, Source
 from orchestrator.scenario.document import ScenarioError
+from orchestrator.scenario.faults import DarkCounts
 from orchestrator.scenario.file import parse
 from qnode.wire import fabric
 
@@ -28,6 +29,22 @@ def ring(*faults: Fault, **sections: Any) -> Drive:
 def strikes(drive: Drive) -> list[tuple[float, str, str]]:
     lines = [line for line in drive.log.written if line["kind"] in ("fault", "healed")]
     return [(line["t_ps"] / S, line["kind"], line["link"]) for line in lines]
+
+
+def test_what_cannot_be_struck_is_not_added() -> None:
+    drive = ring()
+    fault = DarkCounts(link="ab", dark_count_probability=0.1)
+    with pytest.raises(ValueError, match="expected a link with heralding single_click or"):
+        drive.engine.faults.add(fault, now=0)
+    assert not drive.engine.faults.listed()
+
+
+def test_a_selection_is_of_those_that_can_be_struck() -> None:
+    links = {**RING, "ab": Link(ends=("A", "B"), length_km=200.0, heralding=SenderReceiver())}
+    dark = DarkCounts(select="all", dark_count_probability=0.1)
+    drive = Drive(nodes="ABCDE", links=links, faults=(dark,))
+    drive.run(end=S)
+    assert [link for _, _, link in strikes(drive)] == ["ab"]
 
 
 def test_a_fault_strikes_again_and_is_healed_each_time() -> None:
@@ -146,12 +163,35 @@ def test_two_faults_of_one_link_are_two_reasons() -> None:
         ("{kind: node_kill, select: several}", "faults[0].select: expected 'all' or 'majority'"),
         ("{kind: node_kill, node: z}", "faults[0].node: expected the name of a node, found 'z'"),
         ("{kind: link_dwon, link: ab}", "did you mean 'link_down'?"),
+        (
+            "{kind: dark_counts, link: ab, dark_count_probability: 0.1}",
+            "faults[0].link: expected a link with heralding single_click or double_click or midpoint_source or "
+            "sender_receiver, where that makes sense, found source",
+        ),
+        ("{kind: dark_counts, select: all, dark_count_probability: 0.1}", "faults[0].select: expected a link with"),
+        ("{kind: dark_counts, select: all, among: [ab], dark_count_probability: 0.1}", "found source"),
+        ("{kind: extra_loss, link: here, loss_db: 1}", "expected a link with a fibre, found one of length 0"),
+        ("{kind: extra_loss, link: ab}", "faults[0].loss_db: expected a finite number above 0"),
+        ("{kind: quantum_down, link: glass}", "expected the name of a quantum link, found 'glass'"),
+        ("{kind: pauli_noise, link: ab, pauli_probabilities: [0.5, 0.5, 0.5]}", "expected a sum of at most 1"),
+        ("{kind: pauli_noise, link: ab, pauli_probabilities: [0, 0, 0]}", "expected one above 0, found none"),
+        ("{kind: burst_decoherence, node: a}", "faults[0]: expected one of amplitude_damping"),
+        ("{kind: burst_decoherence, node: a, dephasing_probability: 1, for_s: 1}", "faults[0].for_s: expected none"),
+        ("{kind: intercept_resend, link: ab, basis: w}", "faults[0].basis: expected 'random_xyz' or"),
+        ("{kind: slot_failure, node: a, slots: 0}", "faults[0].slots: expected a whole number from 1"),
     ],
 )
 def test_what_is_wrong_with_a_fault_is_said(fault: str, complaint: str) -> None:
-    text = (
-        f"version: 1\nname: x\nnodes: {{a: , b: }}\nlinks: {{ab: {{ends: [a, b], length_km: 1}}}}\nfaults: [{fault}]\n"
-    )
+    text = f"""
+version: 1
+name: x
+nodes: {{a: , b: , c: }}
+links:
+  ab: {{ends: [a, b], length_km: 1}}
+  here: {{ends: [b, c], length_km: 0, heralding: {{scheme: source, attempt_cycle_s: 1}}}}
+classical_links: {{glass: {{ends: [a, b], length_km: 1}}}}
+faults: [{fault}]
+"""
     with pytest.raises(ScenarioError) as error:
         parse(text, source="x.yaml")
     assert complaint in str(error.value)

@@ -64,11 +64,6 @@ def pair(driven: Drive, number: int = 0) -> np.ndarray:
     return state
 
 
-class _Sockets:
-    def endpoint(self, name: str) -> str:
-        return f"inproc://{name}"
-
-
 def single_click(efficiency: float, alpha: float) -> float:
     """Humphreys et al. 2018, threshold detectors: 2 a (1 - a) eta + a^2 eta (2 - eta)."""
     return 2 * alpha * (1 - alpha) * efficiency + alpha**2 * efficiency * (2 - efficiency)
@@ -97,7 +92,7 @@ def test_extra_loss_costs_its_share_of_the_rate_where_one_photon_or_two_have_to_
 def test_extra_loss_costs_single_click_links_the_root_of_it_at_every_operating_point(loss_db: float) -> None:
     """Each photon passes half of the loss, and one is enough."""
     driven = drive(SingleClick(bright_state_population=0.3), ExtraLoss(at_s=1.0, link="ab", loss_db=loss_db))
-    told = next(iter(node_configurations(driven.engine.scenario, _Sockets(), applications=False)))
+    told = next(iter(node_configurations(driven.engine.scenario, applications=False)))
     before = driven.engine.links["ab"].models
     driven.run(end=S)
     after = driven.engine.links["ab"].models

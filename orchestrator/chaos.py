@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator.fabric.streams import Stream, Streams
 from orchestrator.scenario import Fault, Scenario
-from orchestrator.scenario.faults import KINDS, OnLink, Timed, cannot_strike, named
+from orchestrator.scenario.faults import KINDS, OnLink, OnNodes, Timed, cannot_strike, named
 from orchestrator.scenario.random_faults import DRAWN, Between, RandomFaults
 
 DECIMALS = 6
@@ -66,7 +66,8 @@ def _drawn(group: RandomFaults, targets: list[tuple[str, list[str]]], stream: St
     fields: dict[str, object] = {
         "kind": kind,
         "at_s": _rounded(group.from_s + stream.uniform() * (group.until_s - group.from_s)),
-        "link" if issubclass(KINDS[kind], OnLink) else "node": names[_index(stream, len(names))],
+        **_struck(KINDS[kind], names, stream),
+        **row.given,
     }
     if row.lasts:
         fields["for_s"] = max(10.0**-DECIMALS, _rounded(stream.uniform() * group.longest_s))
@@ -75,6 +76,15 @@ def _drawn(group: RandomFaults, targets: list[tuple[str, list[str]]], stream: St
         fields[name] = numbers[0] if between.numbers is None else numbers
     fault: Fault = msgspec.convert(fields, Fault)
     return fault
+
+
+def _struck(kind: type[Timed], names: list[str], stream: Stream) -> dict[str, object]:
+    """What one fault of a kind strikes, as a field of it: a link, a node, or a group of at most half of the nodes."""
+    if issubclass(kind, OnNodes):
+        size = 1 + _index(stream, max(1, len(names) // 2))
+        chosen = {name for _, name in sorted((stream.uniform(), name) for name in names)[:size]}
+        return {"nodes": tuple(name for name in names if name in chosen)}
+    return {"link" if issubclass(kind, OnLink) else "node": names[_index(stream, len(names))]}
 
 
 def _between(stream: Stream, between: Between) -> float:

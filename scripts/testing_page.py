@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.scenario.faults import KINDS, Lasting, OnLink
+from orchestrator.scenario.faults import KINDS, Lasting, OnLink, OnNodes
 from orchestrator.scenario.random_faults import DRAWN, Between
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "testing.md"
@@ -22,7 +22,12 @@ def table() -> str:
     lines = ["| kind | strikes | lasts | drawn |", "|---|---|---|---|"]
     for kind, row in DRAWN.items():
         strikes = "a link" if issubclass(KINDS[kind], OnLink) else "a node"
-        drawn = ", ".join(f"`{name}` {_range(between)}" for name, between in row.fields.items())
+        if issubclass(KINDS[kind], OnNodes):
+            strikes = "up to half of the nodes"
+        drawn = ", ".join(
+            [f"`{name}` {_range(between)}" for name, between in row.fields.items()]
+            + [f"`{name}: {value}`" for name, value in row.given.items()]
+        )
         lasts = "up to `longest_s`" if row.lasts else "to the end" if issubclass(KINDS[kind], Lasting) else "an instant"
         lines.append(f"| `{kind}` | {strikes} | {lasts} | {drawn} |")
     return "\n".join(lines) + "\n"

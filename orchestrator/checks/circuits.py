@@ -14,7 +14,16 @@ from orchestrator.checks.log import Event, Problem, counted
 from orchestrator.checks.run import Run
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.scenario import LinkDown, Network, Scenario
-from orchestrator.scenario.faults import KINDS, ClockJump, ClockReset, Ending, Lasting
+from orchestrator.scenario.faults import (
+    KINDS,
+    ClockJump,
+    ClockReset,
+    Ending,
+    FibreCut,
+    Lasting,
+    OnChannel,
+    Partition,
+)
 
 OPENED = ("circuit_opened", "circuit_restored")
 SLACK, SLACK_S = 1.5, 1.0
@@ -56,6 +65,10 @@ class CircuitsEnd:
         """Links that a fault keeps down."""
         self._struck: dict[str, Event] = {}
         """The last fault, or its healing, of each node."""
+        self._unheard: set[str] = set()
+        """Faults that keep messages from their nodes."""
+        self._heard_again_s = 0.0
+        """When the last of them was healed."""
         self._unhealed: set[tuple[str, str]] = set()
         """Nodes under a fault, with its name."""
 
@@ -93,6 +106,9 @@ class CircuitsEnd:
         if node is not None:
             self._struck[node] = event
         if event.kind == "healed":
+            if event["name"] in self._unheard:
+                self._unheard.discard(event["name"])
+                self._heard_again_s = event.t_s
             if node is not None:
                 self._unhealed.discard((node, event["name"]))
                 links = [link for link, each in self._links.items() if event.get("starts") and node in each.ends]
@@ -100,7 +116,9 @@ class CircuitsEnd:
                 self._down.pop(link, None)
             return
         kind = KINDS[event["fault"]]
-        if issubclass(kind, Ending | LinkDown):
+        if issubclass(kind, OnChannel | Partition):
+            self._unheard.add(event["name"])
+        if issubclass(kind, Ending | LinkDown | FibreCut):
             for link in links:
                 self._down.setdefault(link, event)
         if issubclass(kind, Ending):
@@ -128,7 +146,7 @@ class CircuitsEnd:
         else:
             for link in latest["links"]:
                 fault = self._down.get(link)
-                if fault is not None and self._overdue(circuit.head, fault, self._notice_s, end_s):
+                if fault is not None and self._overdue(circuit.head, fault, self._notice_s, end_s, told=True):
                     notice = f"expected circuit {name} to be rerouted or closed within {self._notice_s:g} s of the loss"
                     found = f"of link {link}, found it open until the end at {end_s:.9g} s"
                     yield Problem(f"{notice} {found}", fault)
@@ -141,7 +159,9 @@ class CircuitsEnd:
         if ended is None or circuit.at_tail is None or self._ended_since(circuit, circuit.tail):
             return
         patience_s = self._notice_s + 2 * self._restore_s
-        if circuit.at_tail.kind != "circuit_closed" and self._overdue(circuit.tail, ended, patience_s, end_s):
+        if circuit.at_tail.kind == "circuit_closed":
+            return
+        if self._overdue(circuit.tail, ended, patience_s, end_s, told=True):
             what = f"expected {circuit.tail} to learn within {patience_s:g} s that circuit {name} is over"
             yield Problem(f"{what} at {circuit.head}, found no word of it until the end at {end_s:.9g} s", ended)
 
@@ -150,12 +170,12 @@ class CircuitsEnd:
         ended = self._ended.get(node)
         return ended if ended is not None and ended.line > circuit.requested.line else None
 
-    def _overdue(self, node: str, since: Event, patience_s: float, end_s: float) -> bool:
-        """Whether ``node`` should have acted by the end."""
-        if any(name == node for name, _ in self._unhealed):
+    def _overdue(self, node: str, since: Event, patience_s: float, end_s: float, *, told: bool = False) -> bool:
+        """Whether ``node`` should have acted by the end; ``told``: it has to be told by others."""
+        if any(name == node for name, _ in self._unhealed) or (told and self._unheard):
             return False
         struck = self._struck.get(node)
-        began_s = max(since.t_s, struck.t_s if struck is not None else 0.0)
+        began_s = max(since.t_s, struck.t_s if struck is not None else 0.0, self._heard_again_s if told else 0.0)
         return end_s - began_s > SLACK * patience_s + SLACK_S
 
 

@@ -92,7 +92,9 @@ class OneOwner:
 
     def _lost(self, event: Event) -> None:
         """A fault took qubits: those that it names, or all of a node that it ended."""
-        lost = event.get("qubits_lost", ())
+        lost = event.get("qubits_lost")
+        if not isinstance(lost, list):
+            lost = []  # a number: of qubits in a fibre, whose arrival is told as a loss
         if issubclass(KINDS[event["fault"]], Ending):
             lost = [qubit for qubit, owner in self._owners.items() if owner == event["node"]]
         for qubit in lost:

@@ -31,10 +31,23 @@ class Drawn:
     lasts: bool
     """Whether it is healed, after a time that is drawn."""
     fields: Mapping[str, Between] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Fields that are always the same."""
 
 
 DRAWN: dict[str, Drawn] = {
     "link_down": Drawn(lasts=True),
+    "fibre_cut": Drawn(lasts=True),
+    "classical_down": Drawn(lasts=True),
+    "partition": Drawn(lasts=True),
+    "message_loss": Drawn(lasts=True, fields={"probability": Between(0.05, 0.5)}),
+    "message_duplicate": Drawn(lasts=True, fields={"probability": Between(0.05, 0.5)}),
+    "message_corrupt": Drawn(lasts=True, fields={"probability": Between(0.05, 0.5)}),
+    "message_latency": Drawn(lasts=True, fields={"added_s": Between(0.0, 0.1), "jitter_s": Between(0.0, 0.05)}),
+    "message_reorder": Drawn(lasts=True, fields={"probability": Between(0.05, 0.5), "delay_s": Between(1e-4, 0.1)}),
+    "bandwidth": Drawn(lasts=True, fields={"bits_per_s": Between(1e4, 1e6)}),
+    "hold": Drawn(lasts=True),
+    "man_in_the_middle": Drawn(lasts=True, fields={"fraction": Between(0.05, 1.0)}, given={"action": "drop"}),
     "node_kill": Drawn(lasts=False),
     "node_restart": Drawn(lasts=True),
     "node_stop": Drawn(lasts=True),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from orchestrator.scenario import Fault
+from orchestrator.scenario.faults import kind_of, target_of
 from orchestrator.trials.sweep import first
 
 Faults = tuple[Fault, ...]
@@ -194,12 +195,9 @@ SIMPLER: dict[str, Callable[[dict[str, object]], Iterator[dict[str, object]]]] =
 
 def in_words(fault: Fault) -> str:
     """A fault in a line: its name, what it does to whom, when and for how long, and all else that is not as usual."""
-    told = {"name", "at_s", "for_s", "every_s", "times", "link", "node", "select", "among"}
+    told = {"name", "at_s", "for_s", "every_s", "times", "link", "node", "nodes", "select", "among"}
     fields = msgspec.structs.asdict(fault)
-    who = fields.get("link") or fields.get("node") or ""
-    if fields.get("select"):
-        who = f"{fields['select']} of " + (", ".join(fields["among"]) or "all")
-    words = f"{fault.name}: {type(fault).__struct_config__.tag} {who}".rstrip() + f" at {fault.at_s:g} s"
+    words = f"{fault.name}: {kind_of(fault)} of {target_of(fault)} at {fault.at_s:g} s"
     if fault.for_s is not None:
         words += f" for {fault.for_s:g} s"
     if fault.every_s is not None:

@@ -99,7 +99,7 @@ def test_six_faults_are_shrunk_to_the_one_that_matters(world: World) -> None:
     assert ended.code == 1, ended
     shrunk = ended.report["shrunk"]
     assert (shrunk["kind"], shrunk["faults_before"], shrunk["minimal"]) == ("processes", 6, True)
-    assert shrunk["faults"] == ["digger: link_down alice-bob at 2 s"]
+    assert shrunk["faults"] == ["digger: link_down of alice-bob at 2 s"]
     written = Path(shrunk["scenario"])
     assert written.parent == world.directory, "beside the scenario, so that its programs are found"
     again = pasted(world, shrunk["command"])

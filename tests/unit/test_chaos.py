@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import chaos
 from orchestrator.scenario import LinkDown, Scenario
-from orchestrator.scenario.faults import KINDS, kind_of, target_of
+from orchestrator.scenario.faults import KINDS, Partition, kind_of, target_of
 from orchestrator.scenario.file import ScenarioError, parse
 from orchestrator.scenario.random_faults import DRAWN
 
@@ -70,6 +70,13 @@ def test_each_kind_can_be_drawn_alone_and_is_a_sound_fault(kind: str) -> None:
 
 def test_every_kind_can_be_drawn_but_the_fabric_s_own() -> None:
     assert set(KINDS) - set(DRAWN) == {kind for kind in KINDS if kind.startswith("fabric_")}
+
+
+def test_a_partition_takes_at_most_half_of_the_nodes() -> None:
+    drawn = chaos.expanded(scenario(SCENARIO.replace("link_down, node_kill", "partition"))).faults[1:]
+    groups = {fault.nodes for fault in drawn if isinstance(fault, Partition)}
+    assert {len(group) for group in groups} == {1}, "three are not spared"
+    assert {name for group in groups for name in group} == {"b", "c", "d"}
 
 
 def test_only_links_that_a_kind_makes_sense_on_are_drawn() -> None:

@@ -299,6 +299,19 @@ ENDED = {
         line(3, "healed", "r", name="axe", fault="node_restart", starts=True),
     ],
     "asked for by who is gone": [requested(), line(1, "application_detached", "a", application="left", reason="x")],
+    "of a path that nobody can tell of": [
+        requested(),
+        OPENED,
+        CUT,
+        line(2, "fault", name="h", fault="hold", cause="scenario", link="ar", direction="both"),
+    ],
+    "of a path that nobody could tell of": [
+        requested(),
+        OPENED,
+        CUT,
+        line(2, "fault", name="h", fault="hold", cause="scenario", link="ar", direction="both"),
+        line(98, "healed", name="h", fault="hold", cause="its time is over", link="ar", direction="both"),
+    ],
     "of a head that stands still": [requested(), line(1, "fault", "a", name="p", fault="node_pause", cause="scenario")],
     "of a head that stood still": [
         requested(),

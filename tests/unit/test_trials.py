@@ -248,10 +248,10 @@ def test_simpler_is_a_way_that_ends(at_s: float, for_s: float, times: int, selec
 
 
 def test_a_fault_in_words() -> None:
-    assert in_words(cut(2, for_s=0.25)) == "f2: link_down a-b at 2 s for 0.25 s"
-    assert in_words(NodeKill(name="axe", node="r1", at_s=1.5)) == "axe: node_kill r1 at 1.5 s"
+    assert in_words(cut(2, for_s=0.25)) == "f2: link_down of a-b at 2 s for 0.25 s"
+    assert in_words(NodeKill(name="axe", node="r1", at_s=1.5)) == "axe: node_kill of r1 at 1.5 s"
     many = LinkDown(name="m", select="minority", among=("a-b", "b-c"), at_s=1, for_s=1, every_s=2, times=3)
-    assert in_words(many) == "m: link_down minority of a-b, b-c at 1 s for 1 s, every 2 s, 3 times"
+    assert in_words(many) == "m: link_down of minority of a-b, b-c at 1 s for 1 s, every 2 s, 3 times"
 
 
 # --- what is written ------------------------------------------------------------------------------------------

@@ -85,7 +85,15 @@ class LetIn(Steer, frozen=True, kw_only=True, tag="let_in"):
 
 
 Steering = AddFault | RemoveFault | ResetFaults | ListFaults | Hold | Go | LetIn
-ToFabric = Start | Stop | NodeDied | ApplicationDied | AskStatus | Steering
+
+
+class Repeat(Message, frozen=True, kw_only=True, tag="repeat"):
+    """Another supervisor is here, which knows of so many orders: say all later ones again."""
+
+    orders: int
+
+
+ToFabric = Repeat | Start | Stop | NodeDied | ApplicationDied | AskStatus | Steering
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):

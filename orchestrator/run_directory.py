@@ -22,6 +22,8 @@ from qnode.security.keys import write_private
 
 REFUSED_SUFFIX = ".refused.json"
 """Of the files, beside the logs, in which processes count what they turned away."""
+RECORD = "testbed.json"
+"""Of the file in which a testbed can be found."""
 LONGEST_SOCKET_PATH = 107
 """Bytes in a Unix socket's path on Linux."""
 
@@ -55,6 +57,8 @@ class TestbedRecord(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...] = ()
     doors: dict[str, Door] = {}
     """By place, where they listen by TCP; by Unix sockets, all is in the socket directory."""
+    orphan_until_s: float | None = None
+    """Its supervisor is gone; then, in seconds since 1970, the testbed ends unless somebody adopts it."""
 
 
 def base_directory() -> Path:
@@ -100,6 +104,23 @@ class SocketDirectory:
             raise RunDirectoryError(f"cannot make a directory for sockets: {error}") from error
         return cls(path, lock)
 
+    @classmethod
+    def inherit(cls, path: Path) -> SocketDirectory:
+        """The directory of a testbed that goes on, whose agent holds the lock.
+
+        Raises:
+            RunDirectoryError: it is gone.
+        """
+        try:
+            return cls(path, os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            raise RunDirectoryError(f"{path} is gone: {error}") from error
+
+    @property
+    def lock(self) -> int:
+        """The descriptor of the lock, which holds as long as anybody has it open."""
+        return self._lock
+
     def endpoint(self, name: str) -> str:
         """The ZeroMQ endpoint of one socket.
 
@@ -116,7 +137,7 @@ class SocketDirectory:
 
     def write_record(self, record: TestbedRecord) -> None:
         """Let other commands find the testbed."""
-        write_private(self.path / "testbed.json", msgspec.json.encode(record))
+        write_private(self.path / RECORD, msgspec.json.encode(record))
 
     def remove(self) -> None:
         """The testbed is gone."""
@@ -157,7 +178,7 @@ def records() -> Iterator[TestbedRecord]:
     for path in base_directory().iterdir():
         if path.is_dir() and _is_locked(path):
             with contextlib.suppress(OSError, msgspec.MsgspecError):
-                record = msgspec.json.decode((path / "testbed.json").read_bytes(), type=TestbedRecord)
+                record = msgspec.json.decode((path / RECORD).read_bytes(), type=TestbedRecord)
                 found.append(record)
     yield from sorted(found, key=lambda record: record.started_at)
 

@@ -29,7 +29,7 @@ from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.launch.local import LaunchError
 from orchestrator.report import build as report
 from orchestrator.report import text as report_text
-from orchestrator.run_directory import RunDirectoryError, create_run_directory
+from orchestrator.run_directory import RunDirectoryError, TestbedRecord, create_run_directory
 from orchestrator.scenario import Scenario
 from orchestrator.testbed import RunOutcome, Testbed, TestbedError
 from qnode.wire.version import VERSION
@@ -214,11 +214,12 @@ def first_difference(first: Path, second: Path) -> str | None:
 
 
 def up(
-    scenario: Scenario, *, directory: Path, out: Path | None, detached: bool, ready: Callable[[Testbed], None]
+    scenario: Scenario, *, directory: Path, out: Path | None, keep_s: float | None, ready: Callable[[Testbed], None]
 ) -> str:
     """Bring a testbed up and keep it until a signal comes; ``ready`` is called once it is. Returns why it ended.
 
-    What a detached one has to say goes into a log of its own, since nobody is there to read it.
+    ``keep_s``: it is detached. What it has to say goes into a log of its own, since nobody is there to read it, and it
+    outlives its supervisor by so many seconds, in which another can adopt it.
 
     Raises:
         TestbedError, LaunchError, RunDirectoryError: it failed.
@@ -227,18 +228,40 @@ def up(
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
     scenario = _started(scenario, directory, run_directory)
-    if detached:
-        with (run_directory / "logs" / "supervisor.log").open("ab") as log:
-            for descriptor in (1, 2):
-                os.dup2(log.fileno(), descriptor)
-    with _limits_told():
-        return asyncio.run(_up(scenario, directory, run_directory, ready))
-
-
-async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: Callable[[Testbed], None]) -> str:
+    if keep_s is not None:
+        _log_to(run_directory)
     testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True, tell=_say)
+    with _limits_told():
+        return asyncio.run(_serve(testbed, keep_s or 0.0, ready))
+
+
+def adopt(record: TestbedRecord, *, detached: bool, ready: Callable[[Testbed], None]) -> str:
+    """Be the supervisor of a testbed whose own died, until a signal comes. Returns why it ended.
+
+    Raises:
+        TestbedError, LaunchError, RunDirectoryError: it has one, or failed.
+    """
+    setproctitle(f"qloom: supervisor {record.name}")
+    testbed = Testbed.of_orphan(record, tell=_say)
+    if detached:
+        _log_to(testbed.run_directory)
+    with _limits_told():
+        return asyncio.run(_serve(testbed, None, ready))
+
+
+def _log_to(run_directory: Path) -> None:
+    with (run_directory / "logs" / "supervisor.log").open("ab") as log:
+        for descriptor in (1, 2):
+            os.dup2(log.fileno(), descriptor)
+
+
+async def _serve(testbed: Testbed, keep_s: float | None, ready: Callable[[Testbed], None]) -> str:
+    """``keep_s``: None for one that is up already."""
+    scenario, directory, run_directory = testbed.scenario, testbed.directory, testbed.run_directory
     async with interruptible(), testbed:
-        await testbed.start_virtual_time()
+        if keep_s is not None:
+            await testbed.start_virtual_time()
+            await testbed.keep(keep_s)
         ready(testbed)
         try:
             finished = await testbed.ended()
@@ -249,16 +272,16 @@ async def _up(scenario: Scenario, directory: Path, run_directory: Path, ready: C
     return finished.reason
 
 
-def up_detached(scenario_path: Path, arguments: list[str], out: Path | None) -> dict[str, Any]:
-    """Start ``qloom up`` in a process of its own and wait until its testbed is ready; returns its record.
+def detached(*arguments: str) -> dict[str, Any]:
+    """Start ``qloom`` with these arguments in a process of its own and wait until its testbed is ready.
+
+    Returns its record.
 
     Raises:
         TestbedError, RunDirectoryError: it did not come up; the message is its own.
     """
     read, write = os.pipe()
-    command = [sys.executable, "-P", "-m", "orchestrator", "up", str(scenario_path), *arguments]
-    if out is not None:
-        command += ["--out", str(out)]
+    command = [sys.executable, "-P", "-m", "orchestrator", *arguments]
     with os.fdopen(read, "rb") as reader:
         try:
             process = subprocess.Popen(

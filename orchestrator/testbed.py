@@ -22,6 +22,7 @@ from orchestrator import control, steering_port
 from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
+from orchestrator.inheritance import Inheritance
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LaunchError, LocalAgent
 from orchestrator.run_directory import (
@@ -169,21 +170,53 @@ class Testbed:
     _rounds: int = -1
     """How far the last recovery came."""
     _leaving: bool = False
+    _adopts: Path | None = None
+    """The sockets of a testbed that is taken over."""
+    _keep_s: float = 0.0
+    """How long the testbed waits for another supervisor."""
+    _credentials: str = ""
+    """The file with the keys of this supervisor."""
     _orders: int = 0
     """How many the fabric has given."""
     status: control.Status | None = None
+
+    @classmethod
+    def of_orphan(cls, record: TestbedRecord, *, tell: Callable[[str], None] = print) -> Testbed:
+        """A testbed whose supervisor died: whoever enters it is its supervisor from then on.
+
+        Raises:
+            RunDirectoryError: what its supervisor left cannot be read.
+        """
+        socket_directory = Path(record.socket_directory)
+        try:
+            left = Inheritance.read(socket_directory)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunDirectoryError(f"{record.name} cannot be adopted: {error}") from error
+        testbed = cls(left.scenario, Path(left.directory), Path(left.run_directory), True, tell=tell)
+        testbed._nodes, testbed._peer_group, testbed._doors = left.nodes, left.peer_group, left.doors
+        testbed._started_at, testbed._orders, testbed._paused = left.started_at, left.orders, set(left.paused)
+        testbed._keep_s, testbed._credentials = left.keep_s, left.credentials
+        testbed._calls = time.time_ns() // 1000  # later than all of any supervisor before
+        testbed._adopts = socket_directory
+        return testbed
 
     async def __aenter__(self) -> Testbed:
         loop = asyncio.get_running_loop()
         self._ready, self._finished, self._failed = loop.create_future(), loop.create_future(), loop.create_future()
         self._changed = asyncio.Event()
-        self._started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        self._sockets = SocketDirectory.create()
-        try:
-            self._agent = await LocalAgent.start(self._sockets.path, self.run_directory / "logs" / "agent.log")
-        except BaseException:
-            self._sockets.remove()
-            raise
+        adopted = None
+        if self._adopts is not None:
+            self._agent, adopted = await LocalAgent.adopt(self._adopts)
+            self._sockets = SocketDirectory.inherit(self._adopts)
+        else:
+            self._started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            self._sockets = SocketDirectory.create()
+            log = self.run_directory / "logs" / "agent.log"
+            try:
+                self._agent = await LocalAgent.start(self._sockets.path, log, lock=self._sockets.lock)
+            except BaseException:
+                self._sockets.remove()
+                raise
         self._context = zmq.asyncio.Context()
         self._control = self._context.socket(zmq.DEALER)
         self._control.set(zmq.LINGER, 0)
@@ -191,11 +224,61 @@ class Testbed:
         readers = (self._read_agent(), self._read_control(), self._watch_fabric())
         self._tasks = [asyncio.create_task(self._or_fail(reader)) for reader in readers]
         try:
-            await self._bring_up()
+            await (self._bring_up() if adopted is None else self._take_over(adopted))
         except BaseException:
             await self._undisturbed(self._take_down())
             raise
         return self
+
+    async def _take_over(self, adopted: protocol.Adopted) -> None:
+        """Go on where the supervisor before left off."""
+        for name, process_id in adopted.running.items():
+            self.processes[name] = RunningProcess(name, process_id, self._log(name))
+        for name, code in adopted.ended.items():
+            self.processes[name] = RunningProcess(name, 0, self._log(name), code)
+        self._ready.set_result(None)
+        self._heard_at_s = time.monotonic()
+        self._unlock_control()
+        self._control.connect(self.endpoint_of("control"))
+        await self._say(control.Start())
+        await self._control.send(control.to_fabric.encode(control.Repeat(orders=self._orders)))
+        for name in adopted.ended:
+            kind, _, node = name.partition(" ")
+            if kind == "fabric":
+                await self._fabric_ended(self.processes[name])
+            elif kind == "node":
+                await self._say(control.NodeDied(node=node, status=f"{name} died: {self.processes[name].status}"))
+        await self._listen_for_steering()
+        await self.keep(self._keep_s)
+        self.write_record()
+
+    async def keep(self, seconds: float) -> None:
+        """Should this supervisor die, the testbed is kept for so long, for another to adopt it."""
+        self._keep_s = seconds
+        self._leave_word()
+        await self._agent.send(protocol.Keep(seconds=seconds))
+
+    def _leave_word(self) -> None:
+        """Write down what another supervisor must know."""
+        if self._keep_s:
+            Inheritance(
+                scenario=self.scenario,
+                directory=str(self.directory),
+                run_directory=str(self.run_directory),
+                started_at=self._started_at,
+                nodes=self._nodes,
+                peer_group=self._peer_group,
+                doors=self._doors,
+                credentials=self._credentials,
+                orders=self._orders,
+                paused=tuple(self._paused),
+                keep_s=self._keep_s,
+            ).write(self._sockets.path)
+
+    async def _listen_for_steering(self) -> None:
+        path = self._sockets.path / steering_port.NAME
+        path.unlink(missing_ok=True)  # of a supervisor before
+        self._steering_port = await steering_port.serve(path, self.steer)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -257,7 +340,7 @@ class Testbed:
             )
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_NODE_S * len(nodes)
         await self._before_failure(self._ready, deadline_s, "every node to say hello to the fabric")
-        self._steering_port = await steering_port.serve(self._sockets.path / steering_port.NAME, self.steer)
+        await self._listen_for_steering()
         self.write_record()
 
     async def _open_doors(self) -> None:
@@ -281,8 +364,13 @@ class Testbed:
             self._doors[place] = msgspec.structs.replace(door, key=self._key_ring.pair(owner).public)
         self._key_ring.let_nodes_in(tuple(self.scenario.nodes))
         mine = enrol(self._sockets.path, self._doors["control"], place="control", name=SUPERVISOR, same_machine=True)
-        credentials = read_credentials(mine)
-        secure_client(self._control, keys=credentials.keys, server_key=credentials.server_key)
+        self._credentials = str(mine)
+        self._unlock_control()
+
+    def _unlock_control(self) -> None:
+        if self._credentials:
+            credentials = read_credentials(Path(self._credentials))
+            secure_client(self._control, keys=credentials.keys, server_key=credentials.server_key)
 
     def _with_sockets(self, configuration: NodeConfiguration) -> NodeConfiguration:
         """What a node is told, and where and with which keys it speaks."""
@@ -570,8 +658,9 @@ class Testbed:
             elif isinstance(message, control.Recovered):
                 self._recovered(message)
             elif message.number == self._orders:
-                self._orders += 1
                 await self._carry_out(message.order)
+                self._orders += 1
+                self._leave_word()
 
     async def _carry_out(
         self, order: control.EndNode | control.StartNode | control.PauseNode | control.ResumeNode

@@ -20,6 +20,7 @@ for command in (
     scenarios.check,
     runs.run,
     testbeds.up,
+    testbeds.adopt,
     testbeds.ps,
     testbeds.logs,
     testbeds.execute,

@@ -1,10 +1,13 @@
-"""Testbeds that stay: ``up``, ``ps``, ``logs``, ``exec``, ``down``."""
+"""Testbeds that stay: ``up``, ``adopt``, ``ps``, ``logs``, ``exec``, ``down``."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,23 +29,63 @@ FOLLOW_INTERVAL_S = 0.2
 testbed_option = click.option("--testbed", "wanted", help="Its name or its supervisor's id, where several are up.")
 
 
+detach_option = click.option("-d", "--detach", is_flag=True, help="Return once it is up; `qloom down` ends it.")
+ready_option = click.option("--ready-fd", type=int, hidden=True)
+keep_option = click.option(
+    "--keep",
+    "keep_s",
+    type=click.FloatRange(0, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Detached: for how many seconds it outlives its supervisor, for `qloom adopt`.",
+)
+
+
 @click.command()
 @scenario_argument
 @seed_option
 @pace_option
 @out_option
-@click.option("-d", "--detach", is_flag=True, help="Return once it is up; `qloom down` ends it.")
-@click.option("--ready-fd", type=int, hidden=True)
-def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, detach: bool, ready_fd: int | None) -> None:
+@detach_option
+@keep_option
+@ready_option
+def up(
+    file: Path,
+    *,
+    seed: int | None,
+    pace: str | None,
+    out: Path | None,
+    detach: bool,
+    keep_s: float,
+    ready_fd: int | None,
+) -> None:
     """Bring a testbed's network up, without its applications, and keep it."""
     from orchestrator import supervisor
 
     scenario = scenario_of(file, seed, pace)
     if detach:
-        arguments = [*(["--seed", str(seed)] if seed is not None else []), *(["--pace", pace] if pace else [])]
-        record = guarded(lambda: supervisor.up_detached(file, arguments, out))
+        given = {"--seed": seed, "--pace": pace, "--out": out, "--keep": keep_s}
+        options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        record = guarded(lambda: supervisor.detached("up", str(file), *options))
         click.echo(f"{record['name']} is up: {record['nodes']} nodes; logs in {record['run_directory']}", err=True)
         return
+    _serve(
+        scenario.name,
+        ready_fd,
+        lambda ready: supervisor.up(
+            scenario,
+            directory=directory_of(file, scenario),
+            out=out,
+            keep_s=None if ready_fd is None else keep_s,
+            ready=ready,
+        ),
+    )
+
+
+def _serve(name: str, ready_fd: int | None, work: Callable[[Callable[[Testbed], None]], str]) -> None:
+    """Supervise a testbed, telling whoever waits for it, if it is detached, once it is up."""
+    from orchestrator import supervisor
+
     starter = os.fdopen(ready_fd, "w") if ready_fd is not None else None
 
     def tell(answer: dict[str, Any]) -> None:
@@ -52,25 +95,43 @@ def up(file: Path, *, seed: int | None, pace: str | None, out: Path | None, deta
                 json.dump(answer, starter)
 
     def ready(testbed: Testbed) -> None:
-        nodes = len(scenario.nodes)
+        nodes = len(testbed.scenario.nodes)
         try:
-            tell({"name": scenario.name, "nodes": nodes, "run_directory": str(testbed.run_directory)})
+            tell({"name": name, "nodes": nodes, "run_directory": str(testbed.run_directory)})
         except BrokenPipeError:
             raise supervisor.Interrupted("whoever started it did not wait for it") from None
-        click.echo(f"{scenario.name} is up: {nodes} nodes" + ("" if starter else "; Ctrl-C takes it down"), err=True)
+        click.echo(f"{name} is up: {nodes} nodes" + ("" if starter else "; Ctrl-C takes it down"), err=True)
 
-    reason = guarded(
-        lambda: supervisor.up(
-            scenario, directory=directory_of(file, scenario), out=out, detached=starter is not None, ready=ready
-        ),
-        tell=tell,
-    )
-    click.echo(f"{scenario.name} is down: {reason}", err=True)
+    reason = guarded(lambda: work(ready), tell=tell)
+    click.echo(f"{name} is down: {reason}", err=True)
 
 
-def one_testbed(wanted: str | None) -> TestbedRecord:
-    """The testbed that a command is about; none or several without a name end the program."""
+@click.command()
+@click.argument("name", required=False)
+@detach_option
+@ready_option
+def adopt(*, name: str | None, detach: bool, ready_fd: int | None) -> None:
+    """Be the supervisor of a detached testbed whose own died."""
+    from orchestrator import supervisor
+
+    record = one_testbed(name, orphan=True)
+    if detach:
+        answer = guarded(lambda: supervisor.detached("adopt", str(record.supervisor)))
+        click.echo(f"{answer['name']} has a supervisor again; logs in {answer['run_directory']}", err=True)
+        return
+    _serve(record.name, ready_fd, lambda ready: supervisor.adopt(record, detached=ready_fd is not None, ready=ready))
+
+
+def one_testbed(wanted: str | None, *, orphan: bool = False) -> TestbedRecord:
+    """The testbed that a command is about; none or several without a name end the program.
+
+    ``orphan``: among those without a supervisor.
+    """
     up_now = [record for record in records() if wanted in (None, record.name, str(record.supervisor))]
+    if orphan:
+        whole, up_now = up_now, [record for record in up_now if record.orphan_until_s is not None]
+        if not up_now and whole:
+            fail(BAD_INPUT, f"{whole[0].name} has a supervisor (process {whole[0].supervisor}); nobody else can be it")
     if not up_now:
         fail(BAD_INPUT, f"no testbed{f' named {wanted}' if wanted else ''} is up; start one with `qloom up FILE -d`")
     if len(up_now) > 1:
@@ -91,6 +152,9 @@ def ps(*, as_json: bool) -> None:
         click.echo("no testbed is up")
     for record in found:
         click.echo(f"{record.name}  pace {record.pace}  since {record.started_at}  {record.run_directory}")
+        if record.orphan_until_s is not None:
+            left_s = max(0.0, record.orphan_until_s - time.time())
+            click.echo(f"  its supervisor died; it ends in {left_s:.0f} s, unless: qloom adopt {record.name}")
         for name, process_id in record.processes.items():
             click.echo(f"  {process_id:>8}  {_resident_mb(process_id):>8}  {name}")
 
@@ -231,15 +295,28 @@ def execute(node: str, command: tuple[str, ...], *, wanted: str | None) -> None:
         fail(BAD_INPUT, f"cannot run {command[0]}: {error.strerror}")
 
 
+def _adopt_to_end(record: TestbedRecord) -> None:
+    """Take a testbed down whose supervisor died."""
+    from orchestrator import supervisor
+
+    def end(testbed: Testbed) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # as if somebody had sent it to the supervisor, which we are now
+
+    guarded(lambda: supervisor.adopt(record, detached=False, ready=end))
+    click.echo(f"{record.name} is down; its report is in {record.run_directory}", err=True)
+
+
 @click.command()
 @testbed_option
 @click.option("--all", "everything", is_flag=True, help="All testbeds of this user.")
 def down(*, wanted: str | None, everything: bool) -> None:
     """Take a detached testbed down."""
     import select
-    import signal
 
     for record in list(records()) if everything else [one_testbed(wanted)]:
+        if record.orphan_until_s is not None:
+            _adopt_to_end(record)
+            continue
         try:
             descriptor = os.pidfd_open(record.supervisor)
             os.kill(record.supervisor, signal.SIGTERM)

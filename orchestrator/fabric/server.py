@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,7 +77,8 @@ class Server:
         """Whether nodes are being asked how far they are."""
         self._to_stop: dict[str, fabric.Halt] = {}
         """By node, what those that were ended in order may not have heard."""
-        self._orders = 0
+        self._given: list[control.Ordered] = []
+        """The orders for the supervisor, all of them."""
         scenario = self._scenario = configuration.scenario
         self._log = EventLog(Path(configuration.event_log), again=recover)
         self._engine = Engine(scenario, self._log)
@@ -318,8 +320,8 @@ class Server:
         }
 
     def _give_order(self, order: control.EndNode | control.StartNode | control.PauseNode | control.ResumeNode) -> None:
-        self._control.send(control.from_fabric.encode(control.Ordered(number=self._orders, order=order)))
-        self._orders += 1
+        self._given.append(control.Ordered(number=len(self._given), order=order))
+        self._control.send(control.from_fabric.encode(self._given[-1]))
 
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
@@ -541,7 +543,12 @@ class Server:
             self._stop_reason = message.reason
         elif isinstance(message, control.ApplicationDied):
             self._tell(message.node, fabric.ApplicationEnded(application=message.application, status=message.status))
+        elif isinstance(message, control.Repeat):
+            for ordered in self._given[message.orders :]:
+                self._control.send(control.from_fabric.encode(ordered))
         elif isinstance(message, control.NodeDied):
+            if self._engine.seats[message.node].gone:
+                return  # a fault has ended it
             raise RunFailed(
                 f"node {message.node} died ({message.status}) at virtual time "
                 f"{self._engine.agenda.now_ps / PICOSECONDS:.9g} s"
@@ -553,7 +560,8 @@ class Server:
                 applications=self._engine.applications,
                 nodes_up=len(self._up),
             )
-            self._control.send(control.from_fabric.encode(status))
+            with contextlib.suppress(zmq.Again):  # it may just have died; then another does not care
+                self._control.send(control.from_fabric.encode(status), zmq.NOBLOCK)
 
     def _answer_steering(self) -> None:
         for answer in self._steering.answers():

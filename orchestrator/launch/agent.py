@@ -1,8 +1,9 @@
 """The agent of one host: a warm fork-server. It forks nodes, the fabric and applications, reaps them, and outlives
 its supervisor by just long enough to leave nothing behind.
 
-Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY``, with FD one end of a packet socket. It is single
-threaded and opens no ZeroMQ context, so that forking is safe; its children have what it imported.
+Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY LOCK``, with FD one end of a packet socket and LOCK a
+descriptor of the lock that says that the testbed lives. It is single threaded and opens no ZeroMQ context, so that
+forking is safe; its children have what it imported. A testbed that is to be kept waits for another supervisor instead.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import msgspec
 from setproctitle import setproctitle
 
 import orchestrator.fabric.__main__ as fabric_main
-from orchestrator.launch import protocol
+from orchestrator.launch import adoption, protocol
 from qnode.config import NodeConfiguration
 
 PR_SET_PDEATHSIG = 1
@@ -44,9 +45,13 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 class Agent:
     """All processes of one testbed on this host."""
 
-    def __init__(self, supervisor: socket.socket, socket_directory: Path) -> None:
+    def __init__(self, supervisor: socket.socket, socket_directory: Path, lock: int | None = None) -> None:
+        """``lock``: a descriptor of the lock that says that the testbed lives."""
         self._supervisor = supervisor
         self._socket_directory = socket_directory
+        self._lock = lock
+        self._keep_s = 0.0
+        self._ended: dict[str, int] = {}
         self._children: dict[int, str] = {}
         self._names: dict[str, int] = {}
         self._serve_node: Callable[..., None] = importlib.import_module(NODE_PROGRAM).serve
@@ -86,10 +91,37 @@ class Agent:
             if self._supervisor.fileno() in ready:
                 message = self._receive()
                 if message is None:
-                    return 0.0
+                    poll.unregister(self._supervisor)
+                    if not self._is_adopted():
+                        return 0.0
+                    poll.register(self._supervisor, select.POLLIN)
+                    continue
                 if isinstance(message, protocol.Shutdown):
                     return message.grace_s
                 self._do(message)
+
+    def _is_adopted(self) -> bool:
+        """The supervisor is gone: wait for another, as long as the first wanted; returns whether one came."""
+        self._supervisor.close()
+        if not self._keep_s:
+            return False
+        deadline = time.monotonic() + self._keep_s
+        with adoption.Place(self._socket_directory) as place:
+            adoption.note_orphan(self._socket_directory, self._keep_s)
+            poll = select.poll()
+            poll.register(place, select.POLLIN)
+            poll.register(self._wakeup, select.POLLIN)
+            while (remaining_s := deadline - time.monotonic()) > 0:
+                ready = {descriptor for descriptor, _ in poll.poll(remaining_s * 1000)}
+                if self._wakeup.fileno() in ready:
+                    self._wakeup.recv(4096)
+                    self._reap()
+                if place.fileno() in ready and (supervisor := place.accept()) is not None:
+                    self._supervisor = supervisor
+                    running = {name: process_id for process_id, name in self._children.items()}
+                    self._tell(protocol.Adopted(agent=os.getpid(), running=running, ended=self._ended))
+                    return True
+        return False
 
     def _receive(self) -> protocol.ToAgent | None:
         """The supervisor's next message; None when it is gone, be it with messages from here unread."""
@@ -123,6 +155,8 @@ class Agent:
             path = Path(message.configuration)
             work = functools.partial(self._be_fabric, path, recover=message.recover)
             self._fork("fabric", message.log, work, listeners=FABRIC_PLACES)
+        elif isinstance(message, protocol.Keep):
+            self._keep_s = message.seconds
         elif isinstance(message, protocol.StartCommand):
             self._fork(message.name, message.log, lambda: _execute(message))
         elif isinstance(message, protocol.Signal):
@@ -168,6 +202,7 @@ class Agent:
         os.close(descriptor)
         self._children[process_id] = name
         self._names[name] = process_id
+        self._ended.pop(name, None)
         self._tell(protocol.Started(name=name, process_id=process_id))
 
     def _be_child(self, agent: int, log: int, work: Callable[[], None], listeners: tuple[str, ...]) -> NoReturn:
@@ -189,6 +224,8 @@ class Agent:
                 os.close(descriptor)
             for end in (self._wakeup, self._wakeup_writer, self._supervisor):
                 end.close()
+            if self._lock is not None:
+                os.close(self._lock)
             for place, listener in self._listeners.items():
                 if place not in listeners:
                     listener.close()
@@ -214,13 +251,13 @@ class Agent:
             if name is not None:
                 if self._names.get(name) == process_id:
                     del self._names[name]
-                code = os.waitstatus_to_exitcode(status)
+                code = self._ended[name] = os.waitstatus_to_exitcode(status)
                 self._tell(protocol.Ended(name=name, process_id=process_id, code=code))
 
     def _tell(self, message: protocol.FromAgent) -> None:
         try:
             self._supervisor.send(protocol.from_agent.encode(message))
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             return  # the supervisor is gone; the loop sees its end of file next
 
     def _end_all(self, grace_s: float) -> None:
@@ -284,7 +321,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     supervisor = socket.socket(fileno=int(sys.argv[1]))
     supervisor.setblocking(True)
-    Agent(supervisor, Path(sys.argv[2])).run()
+    lock = int(sys.argv[3])
+    os.set_inheritable(lock, False)
+    Agent(supervisor, Path(sys.argv[2]), lock).run()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.launch import protocol
+from orchestrator.launch import adoption, protocol
 
 AGENT_DEADLINE_S = 30.0
 KILL_DEADLINE_S = 10.0
@@ -24,13 +25,39 @@ class LaunchError(Exception):
 class LocalAgent:
     """The agent process of this machine, seen from its supervisor."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
-        self._process = process
+    def __init__(self, process_id: int, channel: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
+        self.process_id = process_id
+        """The agent's."""
         self._channel = channel
+        self._process = process
+        """None if somebody else has started it."""
 
     @classmethod
-    async def start(cls, socket_directory: Path, log: Path) -> LocalAgent:
-        """Start an agent and wait until it can fork.
+    async def adopt(cls, socket_directory: Path) -> tuple[LocalAgent, protocol.Adopted]:
+        """Be the supervisor of a testbed that has none; returns its agent and what it has.
+
+        Raises:
+            LaunchError: it has one, or is gone.
+        """
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel.setblocking(False)
+        agent = cls(0, channel, None)
+        try:
+            async with asyncio.timeout(AGENT_DEADLINE_S):
+                await asyncio.get_running_loop().sock_connect(channel, str(socket_directory / adoption.NAME))
+                first = await agent.receive()
+        except OSError as error:
+            channel.close()
+            raise LaunchError(f"nobody waits to be adopted in {socket_directory}: {error}") from error
+        if not isinstance(first, protocol.Adopted):
+            channel.close()
+            raise LaunchError(f"the agent in {socket_directory} did not answer within {AGENT_DEADLINE_S:g} s")
+        agent.process_id = first.agent
+        return agent, first
+
+    @classmethod
+    async def start(cls, socket_directory: Path, log: Path, *, lock: int) -> LocalAgent:
+        """Start an agent and wait until it can fork. It holds the ``lock`` of the directory, too.
 
         Raises:
             LaunchError: it did not come up.
@@ -38,15 +65,18 @@ class LocalAgent:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with log.open("wb") as output, theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.launch.agent", str(theirs.fileno()), str(socket_directory)],
-                pass_fds=(theirs.fileno(),),
+                [
+                    *(sys.executable, "-P", "-m", "orchestrator.launch.agent"),
+                    *(str(theirs.fileno()), str(socket_directory), str(lock)),
+                ],
+                pass_fds=(theirs.fileno(), lock),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         ours.setblocking(False)
-        agent = cls(process, ours)
+        agent = cls(process.pid, ours, process)
         try:
             async with asyncio.timeout(AGENT_DEADLINE_S):
                 first = await agent.receive()
@@ -60,11 +90,6 @@ class LocalAgent:
             raise LaunchError(f"the agent did not come up within {AGENT_DEADLINE_S:g} s; its log: {log}")
         return agent
 
-    @property
-    def process_id(self) -> int:
-        """The agent's."""
-        return self._process.pid
-
     async def send(self, message: protocol.ToAgent) -> None:
         """Tell the agent something.
 
@@ -74,7 +99,7 @@ class LocalAgent:
         try:
             await asyncio.get_running_loop().sock_sendall(self._channel, protocol.to_agent.encode(message))
         except OSError as error:
-            raise LaunchError(f"the agent (process {self._process.pid}) is gone: {error}") from error
+            raise LaunchError(f"the agent (process {self.process_id}) is gone: {error}") from error
 
     async def receive(self) -> protocol.FromAgent | None:
         """The agent's next message; None when it is gone."""
@@ -92,6 +117,8 @@ class LocalAgent:
     async def wait_gone(self, grace_s: float) -> bool:
         """Wait for the agent's end; returns whether it ended as it should, all of its processes reaped."""
         self._channel.close()
+        if self._process is None:
+            return await asyncio.to_thread(_has_ended, self.process_id, grace_s + KILL_DEADLINE_S)
         try:
             await asyncio.to_thread(self._process.wait, grace_s + KILL_DEADLINE_S)
         except subprocess.TimeoutExpired:
@@ -104,3 +131,19 @@ class LocalAgent:
         for process_id in process_ids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process_id, signal.SIGKILL)
+
+
+def _has_ended(process_id: int, deadline_s: float) -> bool:
+    """Wait for the end of a process that is not our child; if it does not come, it is killed, and this is False."""
+    try:
+        descriptor = os.pidfd_open(process_id)
+    except ProcessLookupError:
+        return True
+    try:
+        if select.select([descriptor], [], [], deadline_s)[0]:
+            return True
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        select.select([descriptor], [], [], KILL_DEADLINE_S)
+        return False
+    finally:
+        os.close(descriptor)

@@ -71,7 +71,13 @@ class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     grace_s: float
 
 
-ToAgent = StartNode | Peers | ShareOneCore | Listen | WarmUp | StartFabric | StartCommand | Signal | Shutdown
+class Keep(Message, frozen=True, kw_only=True, tag="keep"):
+    """When the supervisor is gone, keep everything for so long, for another to adopt it."""
+
+    seconds: float
+
+
+ToAgent = Keep | StartNode | Peers | ShareOneCore | Listen | WarmUp | StartFabric | StartCommand | Signal | Shutdown
 
 
 class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):
@@ -107,7 +113,15 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     code: int
 
 
-FromAgent = AgentUp | Listening | Started | NotStarted | Ended
+class Adopted(Message, frozen=True, kw_only=True, tag="adopted"):
+    """To a new supervisor: what is running, by name, and what has ended, with the code of its end."""
+
+    agent: int
+    running: dict[str, int]
+    ended: dict[str, int]
+
+
+FromAgent = Adopted | AgentUp | Listening | Started | NotStarted | Ended
 
 to_agent: Codec[ToAgent] = Codec(ToAgent, maximum_bytes=LARGEST_PACKET_BYTES)
 from_agent: Codec[FromAgent] = Codec(FromAgent, maximum_bytes=LARGEST_PACKET_BYTES)

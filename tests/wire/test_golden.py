@@ -345,6 +345,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("to_node", fabric.ApplicationEnded(application="x", status="exit code 1")),
     ("to_node", fabric.Resume()),
     ("control_to_fabric", control.Start()),
+    ("control_to_fabric", control.Repeat(orders=3)),
     ("control_to_fabric", control.Stop(reason="r")),
     ("control_to_fabric", control.NodeDied(node="a", status="s")),
     ("control_to_fabric", control.ApplicationDied(node="a", application="x", status="s")),
@@ -729,6 +730,7 @@ GOLDEN: dict[str, str] = {
     ),
     "to_node.resume": ("81a474797065a6726573756d65"),
     "control_to_fabric.start": ("81a474797065a57374617274"),
+    "control_to_fabric.repeat": ("82a474797065a6726570656174a66f726465727303"),
     "control_to_fabric.stop": ("82a474797065a473746f70a6726561736f6ea172"),
     "control_to_fabric.node_died": ("83a474797065a96e6f64655f64696564a46e6f6465a161a6737461747573a173"),
     "control_to_fabric.application_died": (

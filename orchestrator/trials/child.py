@@ -60,7 +60,9 @@ class Runs:
             return Trial(seed, (Failure("timeout", story),), wall_s=time.monotonic() - began_s, run_directory=str(out))
         finally:
             await _end(process, told)
-        return _trial(process.returncode, text, errors.decode(errors="replace"), seed, time.monotonic() - began_s, out)
+        return trial_of(
+            process.returncode, text, errors.decode(errors="replace"), seed, time.monotonic() - began_s, out
+        )
 
 
 async def _end(process: asyncio.subprocess.Process, told: asyncio.Task[tuple[bytes, bytes]]) -> None:
@@ -75,13 +77,20 @@ async def _end(process: asyncio.subprocess.Process, told: asyncio.Task[tuple[byt
         await asyncio.wait({told}, timeout=END_DEADLINE_S)
 
 
-def _trial(code: int | None, text: bytes, errors: str, seed: int, wall_s: float, out: Path) -> Trial:
+def trial_of(code: int | None, text: bytes, errors: str, seed: int, wall_s: float, out: Path) -> Trial:
+    """What a run's exit code and its standard output and error say of it.
+
+    Raises:
+        BadInput: no seed can be run.
+    """
     if code in (OK, EXPECTATION_FAILED):
         return of_report(json.loads(text), seed=seed, wall_s=wall_s)
     story = errors.strip().removeprefix("qloom: ")
     if code == BAD_INPUT:
         raise BadInput(story)
     if code == TESTBED_FAILED:
+        if text:
+            story = json.loads(text)["error"]
         return of_failed_testbed(story, seed=seed, wall_s=wall_s, run_directory=str(out))
     ended = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
     return Trial(

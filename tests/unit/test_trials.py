@@ -18,7 +18,7 @@ from rich.console import Console
 from orchestrator.cli import main
 from orchestrator.scenario import Fault, LinkDown, NodeKill
 from orchestrator.scenario.file import load, parse
-from orchestrator.trials import seeds, shrunk_scenario, summary
+from orchestrator.trials import child, seeds, shrunk_scenario, summary
 from orchestrator.trials.shrink import Faults, Shrinker, Shrunk, in_words, simpler_faults
 from orchestrator.trials.sweep import first, sweep
 from orchestrator.trials.trial import Failure, Trial, of_failed_testbed, of_report
@@ -329,6 +329,20 @@ def test_a_trial_names_everything_that_failed() -> None:
 def test_a_deadlock_is_told_from_another_failure_of_the_testbed() -> None:
     assert of_failed_testbed("deadlock at virtual time 3 s: ...", seed=1, wall_s=1.0).fails_with("deadlock")
     assert of_failed_testbed("node a died", seed=1, wall_s=1.0).fails_with("testbed")
+
+
+def test_a_run_is_read_from_its_exit_code_and_what_it_printed(tmp_path: Path) -> None:
+    def read(code: int, printed: Any, errors: str = "") -> Trial:
+        return child.trial_of(code, json.dumps(printed).encode() if printed else b"", errors, 5, 1.5, tmp_path)
+
+    assert read(0, report()).passed
+    failed = read(3, {"ok": False, "error": "deadlock at 3 s"}, "qloom: something else\nqloom: deadlock at 3 s\n")
+    assert failed.failures == (Failure("deadlock", "deadlock at 3 s"),)
+    assert (failed.seed, failed.wall_s, failed.run_directory) == (5, 1.5, str(tmp_path))
+    assert read(3, None, "qloom: interrupted\n").failures == (Failure("testbed", "interrupted"),)
+    assert read(-9, None).failures[0].story.startswith("the run ended by signal SIGKILL")
+    with pytest.raises(child.BadInput, match=r"^no such file$"):
+        read(2, None, "qloom: no such file\n")
 
 
 def test_a_summary_counts_and_describes() -> None:

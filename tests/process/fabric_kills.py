@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterable
@@ -65,3 +66,33 @@ def run_with_kills(
     ended = world.ended(running, deadline_s=COMMAND_DEADLINE_S + 10 * (kills + 1))
     assert ended.code == 0, ended
     return Disturbed(kills, ended.report, _size(journal), (world.directory / out / "events.jsonl").read_bytes())
+
+
+def random_kills(
+    world: World, scenario: Path, count: int, random_numbers: random.Random, *, at_most_a_run: int = 3
+) -> dict[str, Any]:
+    """Kill fabrics at ``count`` random moments, one to ``at_most_a_run`` of them in each run of a scenario.
+
+    Returns how it went, with the wall seconds from each death to the return of the last node.
+
+    Raises:
+        AssertionError: a run ended in another way than undisturbed.
+    """
+    undisturbed = run_with_kills(world, scenario, out="undisturbed")
+    done: list[Disturbed] = []
+    while (left := count - sum(each.kills for each in done)) > 0:
+        kills = random_numbers.randint(1, min(left, at_most_a_run))
+        moments = sorted(random_numbers.randrange(undisturbed.journal_bytes) for _ in range(kills))
+        disturbed = run_with_kills(world, scenario, moments, out=f"disturbed-{len(done)}")
+        assert disturbed.report["digest"] == undisturbed.report["digest"], moments
+        assert disturbed.events == undisturbed.events, moments
+        done.append(disturbed)
+    took_s = sorted(seconds for each in done for seconds in each.recovery_s)
+    return {
+        "kills": sum(each.kills for each in done),
+        "runs": len(done),
+        "recoveries": len(took_s),
+        "recovery_p50_s": took_s[len(took_s) // 2],
+        "recovery_max_s": took_s[-1],
+        "undisturbed_wall_s": undisturbed.report["wall_s"],
+    }

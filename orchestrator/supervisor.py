@@ -61,10 +61,10 @@ def run(
     """
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
-    scenario = _started(scenario, directory, run_directory)
+    scenario = started(scenario, directory, run_directory)
     with _limits_told():
         outcome = asyncio.run(_run(scenario, directory, run_directory, console, shake_s))
-    return _written(scenario, outcome, directory, run_directory), run_directory
+    return written(scenario, outcome, directory, run_directory), run_directory
 
 
 async def _run(
@@ -165,14 +165,14 @@ def _limits_told() -> Iterator[None]:
         raise TestbedError(f"the machine refuses: {where}{error.strerror}{LIMITS.get(error.errno or 0, '')}") from error
 
 
-def _started(scenario: Scenario, directory: Path, run_directory: Path) -> Scenario:
+def started(scenario: Scenario, directory: Path, run_directory: Path) -> Scenario:
     """The scenario as it will be, written down: runs that fail can be repeated, too."""
     scenario = msgspec.structs.replace(chaos.expanded(scenario), directory=str(directory))
     _write(run_directory / "scenario.json", msgspec.json.format(msgspec.json.encode(scenario)) + b"\n")
     return scenario
 
 
-def _written(scenario: Scenario, outcome: RunOutcome, directory: Path, run_directory: Path) -> dict[str, Any]:
+def written(scenario: Scenario, outcome: RunOutcome, directory: Path, run_directory: Path) -> dict[str, Any]:
     """Build the report and write everything a person may look for in the run directory."""
     built = report.build(scenario, outcome, run_directory / "events.jsonl")
     built["run_directory"] = str(run_directory)
@@ -227,7 +227,7 @@ def up(
     """
     setproctitle(f"qloom: supervisor {scenario.name}")
     run_directory = create_run_directory(out, scenario.name)
-    scenario = _started(scenario, directory, run_directory)
+    scenario = started(scenario, directory, run_directory)
     if keep_s is not None:
         _log_to(run_directory)
     testbed = Testbed(scenario, directory, run_directory, serves_until_stopped=True, tell=_say)
@@ -268,7 +268,7 @@ async def _serve(testbed: Testbed, keep_s: float | None, ready: Callable[[Testbe
         except asyncio.CancelledError as interruption:
             finished = await testbed.stop(str(interruption))
     outcome = RunOutcome(finished, list(testbed.processes.values()), {}, testbed.recoveries)
-    _written(scenario, outcome, directory, run_directory)
+    written(scenario, outcome, directory, run_directory)
     return finished.reason
 
 

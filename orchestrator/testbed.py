@@ -147,6 +147,8 @@ class Testbed:
     """What they are to answer."""
     _calls: int = 0
     _steering_port: asyncio.Server | None = None
+    _node_of: dict[str, str] = field(default_factory=dict)
+    """Of the applications that were started."""
     _paused: set[str] = field(default_factory=set)
     """Nodes whose processes faults have stopped."""
     _doors: dict[str, Door] = field(default_factory=dict)
@@ -441,7 +443,8 @@ class Testbed:
         await self._say(control.Start())
 
     async def start_application(self, application: Application) -> None:
-        """Start a program of the scenario, with the socket of its node in its environment."""
+        """Start a program, with the socket of its node in its environment."""
+        self._node_of[application.name] = application.node
         command = application.command
         if command[0] in ("python", "python3"):
             command = (sys.executable, *command[1:])
@@ -484,7 +487,7 @@ class Testbed:
             if finished.reason == "every application has ended"
             else STOPPED_APPLICATIONS_DEADLINE_S
         )
-        await self._applications_ended(deadline_s)
+        await self.applications_ended(deadline_s)
         if self._failed.done():
             raise TestbedError(self._failed.result())
         applications = {
@@ -538,7 +541,7 @@ class Testbed:
         """Signal a process by its name, such as ``node alice``."""
         return self._agent.send(protocol.Signal(name=name, number=int(number)))
 
-    async def _applications_ended(self, deadline_s: float) -> None:
+    async def applications_ended(self, deadline_s: float) -> None:
         """Wait for the scenario's applications to exit; one that does not is killed with the testbed."""
 
         def running() -> bool:
@@ -590,7 +593,7 @@ class Testbed:
         if self._finished.done() or process.fault:
             return
         if kind == "application":
-            node = next(each.node for each in self.scenario.applications if each.name == name)
+            node = self._node_of[name]
             await self._say(control.ApplicationDied(node=node, application=name, status=process.status))
         elif kind == "node" and process.code != 0:
             story = f"{message.name} (process {message.process_id}) died: {process.status}{last_lines(process.log)}"
@@ -739,7 +742,7 @@ class Testbed:
         who is said to wait ends because of the deadlock.
         """
         if story.startswith("deadlock"):
-            await self._applications_ended(CASUALTIES_DEADLINE_S)
+            await self.applications_ended(CASUALTIES_DEADLINE_S)
         for each in self.processes.values():
             kind, _, name = each.name.partition(" ")
             if kind == "application" and each.code and not each.fault and f"{name} waits for" not in story:

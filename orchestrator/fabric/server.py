@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import zmq
 
@@ -565,6 +566,10 @@ class Server:
 
     def _answer_steering(self) -> None:
         for answer in self._steering.answers():
+            if answer.why == "idle":
+                told = self._probe([seat.name for seat in self._engine.seats.values() if seat.applications])
+                waits = tuple(f"{node}: {line}" for node, lines in told.items() for line in lines)
+                answer = msgspec.structs.replace(answer, waits=waits)
             self._control.send(control.from_fabric.encode(answer))
 
     def _from_observers(self) -> None:

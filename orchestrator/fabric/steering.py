@@ -160,6 +160,7 @@ class Steering:
         goal, self._goal = self._goal, None
         assert goal is not None
         self._hold()
+        self._log.flush()
         self._answer(goal, why=why, line=self._log.seen or {})
         self._log.watch_for(None)
 

@@ -487,7 +487,7 @@ class Testbed:
             if finished.reason == "every application has ended"
             else STOPPED_APPLICATIONS_DEADLINE_S
         )
-        await self.applications_ended(deadline_s)
+        await self.processes_ended(deadline_s)
         if self._failed.done():
             raise TestbedError(self._failed.result())
         applications = {
@@ -541,11 +541,11 @@ class Testbed:
         """Signal a process by its name, such as ``node alice``."""
         return self._agent.send(protocol.Signal(name=name, number=int(number)))
 
-    async def applications_ended(self, deadline_s: float) -> None:
-        """Wait for the scenario's applications to exit; one that does not is killed with the testbed."""
+    async def processes_ended(self, deadline_s: float, *, kind: str = "application") -> None:
+        """Wait for the processes of a kind (empty: of all) to exit; one that does not is killed with the testbed."""
 
         def running() -> bool:
-            return any(each.code is None and name.startswith("application ") for name, each in self.processes.items())
+            return any(each.code is None and name.startswith(kind) for name, each in self.processes.items())
 
         try:
             async with asyncio.timeout(deadline_s):
@@ -742,7 +742,7 @@ class Testbed:
         who is said to wait ends because of the deadlock.
         """
         if story.startswith("deadlock"):
-            await self.applications_ended(CASUALTIES_DEADLINE_S)
+            await self.processes_ended(CASUALTIES_DEADLINE_S)
         for each in self.processes.values():
             kind, _, name = each.name.partition(" ")
             if kind == "application" and each.code and not each.fault and f"{name} waits for" not in story:

@@ -37,9 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--qloom-shrink",
         type=int,
         nargs="?",
-        const=200,
+        const=60,
         metavar="RUNS",
-        help="Reduce the faults of a failing test to few that still make it fail, in at most so many runs (200).",
+        help="Reduce the faults of a failing test to few that still make it fail, in at most so many runs (60).",
     )
 
 

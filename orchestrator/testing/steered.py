@@ -206,6 +206,7 @@ class SteeredTestbed:
         """End the run; returns its report, as ``qloom run --json`` gives it."""
         if self._report is None:
             finished = self._do(self._testbed.stop("the test is over"))
+            self._do(self._testbed.processes_ended(END_DEADLINE_S, kind=""))
             processes = list(self._testbed.processes.values())
             applications = {
                 each.name.removeprefix("application "): each for each in processes if each.name.startswith("app")
@@ -233,7 +234,7 @@ class SteeredTestbed:
         return name
 
     async def _exit_codes(self) -> dict[str, int | None]:
-        await self._testbed.applications_ended(END_DEADLINE_S)
+        await self._testbed.processes_ended(END_DEADLINE_S)
         return {
             name.removeprefix("application "): each.code
             for name, each in self._testbed.processes.items()

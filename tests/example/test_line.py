@@ -87,7 +87,7 @@ def test_what_never_happens_is_said_with_who_waits(testbed: SteeredTestbed) -> N
             session.receive("bob", tag="never", timeout_s=0.5)
 
     testbed.start("alice", waits)
-    with pytest.raises(AssertionError, match="waited 0.25 s of virtual time for circuit_down"):
+    with pytest.raises(AssertionError, match=r"waited 0\.25 s of virtual time for circuit_down"):
         testbed.wait_for("circuit_down", within_s=0.25)
     testbed.finish()
     assert testbed.now_s == pytest.approx(0.5)

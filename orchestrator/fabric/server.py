@@ -566,7 +566,8 @@ class Server:
 
     def _answer_steering(self) -> None:
         for answer in self._steering.answers():
-            if answer.why == "idle":
+            if answer.call in self._steering.disappointed:
+                self._steering.disappointed.discard(answer.call)
                 told = self._probe([seat.name for seat in self._engine.seats.values() if seat.applications])
                 waits = tuple(f"{node}: {line}" for node, lines in told.items() for line in lines)
                 answer = msgspec.structs.replace(answer, waits=waits)

@@ -31,6 +31,8 @@ class Steering:
         self._held_at_s = wall_s()
         self._knocking: set[str] = set()
         """Nodes at which applications want to be let in."""
+        self.disappointed: set[int] = set()
+        """Calls to be told what applications wait for, since what was waited for has not come."""
         self._letting_in = False
         self._outbox: list[control.Steered] = []
 
@@ -160,6 +162,8 @@ class Steering:
         goal, self._goal = self._goal, None
         assert goal is not None
         self._hold()
+        if isinstance(goal, control.Go) and (goal.ended or goal.line) and why in ("time", "idle"):
+            self.disappointed.add(goal.call)
         self._log.flush()
         self._answer(goal, why=why, line=self._log.seen or {})
         self._log.watch_for(None)

@@ -115,7 +115,7 @@ class SteeredTestbed:
             return answer.line
         wanted = " ".join([kind, *(f"{name}={value!r}" for name, value in details.items())])
         if answer.why == "time":
-            raise AssertionError(f"waited {within_s:g} s of virtual time for {wanted}, until {self.now_s:.9g} s")
+            raise AssertionError(f"waited {within_s:g} s of virtual time for {wanted}{_waits(answer)}")
         raise NothingLeft(f"waited for {wanted}, but nothing is left to happen{_waits(answer)}")
 
     def finish(self, *, within_s: float | None = None) -> None:
@@ -127,20 +127,17 @@ class SteeredTestbed:
         """
         until_ps = None if within_s is None else self._now_ps + round(within_s * PICOSECONDS)
         answer = self._steer(control.Go(ended=True, until_ps=until_ps))
-        if answer.why == "time":
-            raise AssertionError(
-                f"waited {within_s:g} s of virtual time for every program to end, until {self.now_s} s"
-            )
-        stuck = answer.why == "idle"
         for program in self.programs.values():
-            if not stuck and not program.wait(END_DEADLINE_S):
+            if answer.why == "ended" and not program.wait(END_DEADLINE_S):
                 raise AssertionError(f"the program {program.name} detached, but has not ended in {END_DEADLINE_S:g} s")
             if program.error is not None:
                 raise AssertionError(
                     f"the program {program.name} on {program.node} failed: {type(program.error).__name__}: "
                     f"{program.error}"
                 ) from program.error
-        if stuck:
+        if answer.why == "time":
+            raise AssertionError(f"waited {within_s:g} s of virtual time for every program to end{_waits(answer)}")
+        if answer.why == "idle":
             raise NothingLeft(f"programs wait, but nothing is left to happen{_waits(answer)}")
         for name, code in self._do(self._exit_codes()).items():
             if code != 0:
@@ -211,7 +208,7 @@ class SteeredTestbed:
             applications = {
                 each.name.removeprefix("application "): each for each in processes if each.name.startswith("app")
             }
-            outcome = RunOutcome(finished=finished, processes=processes, applications=applications)
+            outcome = RunOutcome(finished, processes, applications, self._testbed.recoveries)
             self._report = supervisor.written(self.scenario, outcome, self.directory, self.run_directory)
         return self._report
 

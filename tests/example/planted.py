@@ -18,8 +18,8 @@ PLANTED = os.environ.get("PLANTED", "yes") == "yes"
 ROUNDS = 12
 ANGLE_RAD = 1.0
 FAULTS = [
-    {"name": "cut", "count": 6, "kinds": ["link_down"], "from_s": 0.1, "until_s": 1.2, "longest_s": 0.3},
-    {"name": "slow", "count": 2, "kinds": ["node_slow"], "from_s": 0.1, "until_s": 1.2, "longest_s": 0.3},
+    {"name": "cut", "count": 6, "kinds": ["quantum_down"], "from_s": 0.1, "until_s": 1.2, "longest_s": 0.3},
+    {"name": "clock", "count": 2, "kinds": ["clock_drift"], "from_s": 0.1, "until_s": 1.2, "longest_s": 0.3},
 ]
 
 
@@ -58,7 +58,7 @@ def receives(session: Session) -> list[int]:
 def test_every_qubit_arrives_as_it_was_sent(testbed: SteeredTestbed) -> None:
     received = testbed.start("repeater", receives)
     testbed.start("alice", sends)
-    testbed.finish()
+    testbed.finish(within_s=10.0)
     assert received is not None
     assert sum(received.result) == 0
 
@@ -102,6 +102,6 @@ def swaps(session: Session) -> None:
 def test_both_ends_of_every_swapped_pair_agree(testbed: SteeredTestbed) -> None:
     testbed.start("repeater", swaps)
     alice, bob = testbed.start("alice", ends), testbed.start("bob", ends)
-    testbed.finish()
+    testbed.finish(within_s=10.0)
     assert alice is not None and bob is not None
     assert alice.result == bob.result

@@ -1,4 +1,4 @@
-"""Open a circuit whose ends distil once, measure its pairs until a given time, tell the bits: distil_head.py TO UNTIL_S."""
+"""Open a circuit whose ends distil once, measure its pairs until a time, tell the bits: distil_head.py TO UNTIL_S."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teleport qubits over a circuit, one after the other; one that was lost is sent again: tunnel_entrance.py TO HOW_MANY."""
+"""Teleport qubits over a circuit, again if one was lost: tunnel_entrance.py TO HOW_MANY."""
 
 from __future__ import annotations
 

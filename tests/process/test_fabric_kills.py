@@ -63,6 +63,41 @@ def test_killed_at_a_pace(shared_world: World, undisturbed: Disturbed) -> None:
     assert late["grants"] > 20
 
 
+PAIRS = """\
+from qnode.sdk import RequestFailed, attach
+
+with attach() as session:
+    measured = 0
+    while session.now_s < 0.3:
+        try:
+            session.measure(session.request_pair("b" if session.node == "a" else "a", timeout_s=0.02))
+            measured += 1
+            session.sleep(0.002)
+        except RequestFailed:
+            session.sleep(0.003)
+    session.report(measured=measured)
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_faults_stop_and_start_nodes(world: World) -> None:
+    faults = [
+        {"kind": "node_restart", "at_s": 0.1, "for_s": 0.05, "node": "b", "restart_applications": True},
+        {"kind": "node_pause", "at_s": 0.2, "for_s": 0.03, "node": "b"},
+        {"kind": "node_stop", "at_s": 0.25, "node": "c"},
+    ]
+    programs = {"one": ("a", PAIRS), "two": ("b", PAIRS)}
+    network = {"hello_interval_s": 0.02}
+    path = world.scenario(programs, nodes=("a", "b", "c"), network=network, faults=faults)
+    undisturbed = run_with_kills(world, path, out="undisturbed")
+    assert all(results["measured"] > 5 for results in undisturbed.report["results"].values())
+    lines = undisturbed.events.splitlines(keepends=True)
+    struck = [number for number, line in enumerate(lines) if b'"kind":"fault"' in line]
+    shares = [len(b"".join(lines[: number + 1])) / len(undisturbed.events) for number in struck]
+    moments = [round(share * undisturbed.journal_bytes) for share in shares]
+    check(run_with_kills(world, path, moments, out="disturbed"), undisturbed, kills=len(faults))
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_without_getting_further_it_is_not_started_for_ever(world: World) -> None:
     running = world.start("run", busy(world))

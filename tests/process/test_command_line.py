@@ -252,18 +252,21 @@ with attach() as session:
 
 
 @pytest.mark.slow
-def test_steps_are_counted_afresh_at_each_instant(world: World) -> None:
+def test_requests_are_counted_afresh_at_each_instant_and_who_lets_no_time_pass_is_ended(world: World) -> None:
     many = """\
 from qnode.sdk import attach
 with attach() as session:
     for _ in range(60):
         session.sleep(0.001)
 """
-    world.run(world.scenario({"one": ("alice", many)}, time={"steps_per_instant": 50}))
+    limits = {"applications": {"requests_per_instant": 50}}
+    world.run(world.scenario({"one": ("alice", many)}, limits=limits))
     zeno = many.replace("0.001", "0")
-    ended = world.qloom("run", world.scenario({"one": ("alice", zeno)}, time={"steps_per_instant": 50}))
-    assert ended.code == 3, ended
-    assert "node alice took more than 50 steps at 0 ps" in ended.err
+    scenario = world.scenario({"one": ("alice", zeno), "two": ("bob", many)}, limits=limits)
+    report = world.run(scenario, "--out", "out", code=1)
+    assert report["applications"] == {"one": "exit code 1", "two": "exit code 0"}
+    log = (world.directory / "out" / "logs" / "application-one.log").read_text()
+    assert "more than 50 requests at 0 ps: it loops without letting virtual time pass" in log
 
 
 @pytest.mark.slow

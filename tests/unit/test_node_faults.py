@@ -161,6 +161,17 @@ def occurrence(number: int) -> Occurrence:
     return Occurrence(ClockJump(name=str(number), node="x", jump_s=1.0), "scenario", ("x",))
 
 
+def test_clocks_that_drift_twice_never_run_backwards() -> None:
+    """Each drift rounded down by itself would."""
+    clock = LocalClock(drifts={occurrence(number): (0, -192_307_693) for number in range(2)})
+    times = [clock.local(10**13 + each) for each in range(100)]
+    assert times == sorted(times)
+    faults = [ClockDrift(name=name, node="B", drift_ppm=-800_000.0) for name in "xy"]
+    seen = arrivals(every_second(*faults))
+    assert seen == sorted(seen)
+    assert abs(seen[-1] - 0.1 * USUAL[-1]) < 10
+
+
 @given(clocks, st.integers(10**13, 10**15), st.integers(1, 10**9), st.data())
 def test_a_clocks_times_turn_back_into_the_window_they_came_from(
     clock: LocalClock, now: int, window: int, data: st.DataObject

@@ -1,7 +1,7 @@
 """Nodes' own clocks: what a node takes for the time, and when that truly is. The fabric's time stays true.
 
 All times in the frames of a node whose clock is wrong are turned here, on their way in and out: local(t) = t + sum of
-offsets + sum of drift_i (t - s_i), each drift from its strike s_i on, in whole picoseconds.
+offsets + sum of drift_i (t - s_i), each drift from its strike s_i on, rounded down to whole picoseconds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from orchestrator.fabric.engine import Engine
 
 BILLION = 10**9
+SLOWEST = -9 * BILLION // 10
+"""All drifts of a clock together leave it a tenth of its pace, so that it never stands still."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class LocalClock:
 
     def local(self, true: int) -> int:
         """What the clock shows at the instant ``true`` (ps); it never runs backwards between two strikes."""
-        drifted = sum((true - start) * rate // BILLION for start, rate in self.drifts.values())
+        drifted = sum((true - start) * rate for start, rate in self.drifts.values()) // BILLION
         return true + self.step_ps + sum(self.offsets_ps.values()) + drifted
 
     def true(self, local: int) -> int:
@@ -98,7 +100,8 @@ class ClockFaults:
         wake_at = None if seat.wake_at is None else clock.local(seat.wake_at)
         if isinstance(fault, ClockDrift):
             if begins:
-                clock.drifts[occurrence] = (at, round(fault.drift_ppm * 1000))
+                others = sum(rate for _, rate in clock.drifts.values())
+                clock.drifts[occurrence] = (at, max(round(fault.drift_ppm * 1000), SLOWEST - others))
             else:
                 clock.drifts.pop(occurrence, None)
         elif isinstance(fault, ClockOffset):

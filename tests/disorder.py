@@ -16,6 +16,8 @@ import numpy as np
 from in_process import InProcess, Program, Seat
 
 from orchestrator import control
+from orchestrator.fabric.clock import EventClass
+from orchestrator.fabric.happenings import Delivery
 from orchestrator.fabric.predictions import bell_state
 from orchestrator.scenario import DoubleClick, Fault, Link, LinkDown, Network, Node, NodeKill, Scenario, Source
 from orchestrator.scenario.faults import (
@@ -34,7 +36,10 @@ from orchestrator.scenario.faults import (
     SlotFailure,
 )
 from orchestrator.scenario.hardware import Hardware, Memory
+from qnode.stack.circuits.head import Head
+from qnode.stack.circuits.tail import Tail
 from qnode.stack.node import Node as StackNode
+from qnode.wire import fabric
 from qnode.wire.application import (
     AcceptCircuit,
     CircuitOpened,
@@ -127,6 +132,8 @@ class Plan:
     circuits: tuple[CircuitPlan, ...] = ()
     faults: tuple[tuple[str, float, float], ...] = ()
     """``link`` or what befalls a node and its number, as ``link:3``; when, and for how long (s)."""
+    vanish: float = 0.0
+    """How likely a qubit is lost in a window, from a slot that works again at once."""
     loss: float = 0.0
     repeats: float = 0.0
     delays: float = 0.0
@@ -141,7 +148,7 @@ class Plan:
     @property
     def undisturbed(self) -> bool:
         """Whether every circuit has to give all that its programs want."""
-        return not self.faults
+        return not self.faults and not self.vanish
 
     def ends(self) -> list[tuple[int, int]]:
         """Of each link, by the numbers of nodes."""
@@ -241,11 +248,24 @@ class Disordered(InProcess):
         )
 
     def step(self) -> None:
+        if not self.calm and self.random.random() < self.plan.vanish:
+            self._vanish()
         super().step()
         for record in self.records[self._seen :]:
             if record["kind"] == "circuit_pair_delivered":
                 self._look(record)
         self._seen = len(self.records)
+
+    def _window(self, name: str, grant: fabric.Grant) -> None:
+        super()._window(name, grant)
+        if self.plan.vanish:
+            take_stock(self.seats[name].node)
+
+    def _vanish(self) -> None:
+        """Some node loses some qubit."""
+        mine = [each.name for each in self.engine.laboratory.qubits.values() if each.owner in self.seats]
+        if mine:
+            lose(self, self.random.choice(mine))
 
     def obey(self, order: control.Order) -> None:
         super().obey(order)
@@ -311,6 +331,38 @@ class Disordered(InProcess):
             if mine:
                 found[name] = mine
         return found
+
+
+def lose(testbed: InProcess, name: str) -> None:
+    """At the next instant, the slot of a qubit fails and works again at once; the node is told."""
+    engine, at = testbed.engine, testbed.engine.next_time()
+    assert at is not None
+    qubit = engine.laboratory.qubits[name]
+    engine.laboratory.lose_from(qubit.owner, (name,), at)
+    engine.truth.lost((name,))
+    number = engine.laboratory.memories[qubit.owner].failed.get(qubit.role, 0)
+    event = fabric.SlotsOutOfService(at=at, role=qubit.role, number=number, lost=(name,))
+    seat = engine.seats[qubit.owner]
+    engine.agenda.add(at, EventClass.FAULT, seat.number, Delivery(seat, event))
+
+
+def take_stock(node: StackNode) -> None:
+    """What a node's circuits keep account of is there."""
+    memory = node.core.memory
+    for transit in node.circuits.signalling.transits.values():
+        installed = transit.installed
+        if installed is None:
+            continue
+        kept = [pair for side in installed.sides.values() for pair in (*side.pairs.values(), *side.taken.values())]
+        end = installed.end
+        if isinstance(end, Tail):
+            kept += end.pairs.values()
+            unread = {pair_id for pair_id, (_, bit) in end.read.items() if bit is None}
+            assert unread <= memory.halves.keys(), f"{node.configuration.name} waits for bits of {unread}"
+        elif isinstance(end, Head):
+            kept += [chain.pair for chain in end.chains.values() if chain.bit is None]
+        gone = [pair.pair_id for pair in kept if memory.qubits.get(pair.held.name) is not pair.held]
+        assert not gone, f"{node.configuration.name} keeps account of {gone}, which are gone"
 
 
 def _deceived(configuration: Any, fidelity: float) -> Any:

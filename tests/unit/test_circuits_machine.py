@@ -63,6 +63,7 @@ def plans(draw: st.DrawFn) -> Plan:
         told_fidelity=told,
         circuits=tuple(circuits),
         faults=tuple(draw(st.lists(fault, max_size=2))) if draw(st.booleans()) else (),
+        vanish=draw(st.sampled_from((0.0, 0.0, 0.02))),
         loss=draw(st.sampled_from((0.0, 0.0, 0.1, 0.3))),
         repeats=draw(st.sampled_from((0.0, 0.2))),
         delays=draw(st.sampled_from((0.0, 0.3))),

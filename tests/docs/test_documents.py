@@ -7,6 +7,8 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,16 @@ def _blocks(page: Path, language: str) -> list[str]:
     return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
 
 
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A private place for sockets, short because a Unix socket's path is."""
+    with tempfile.TemporaryDirectory(prefix="qloom-") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)
-def test_every_command_runs(page: Path, tmp_path: Path) -> None:
+def test_every_command_runs(page: Path, tmp_path: Path, sockets: Path) -> None:
     for program in _blocks(page, "python"):
         name = re.match(r"# (\w+\.py)\n", program)
         if name:
@@ -35,9 +44,8 @@ def test_every_command_runs(page: Path, tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "XDG_RUNTIME_DIR": str(tmp_path / "r"),
+        "XDG_RUNTIME_DIR": str(sockets),
     }
-    (tmp_path / "r").mkdir(mode=0o700)
     (tmp_path / "topologies").symlink_to(ROOT / "topologies")
     for block in _blocks(page, "console"):
         for line in block.splitlines():

@@ -17,7 +17,7 @@ from typing import Any
 
 COMMAND_DEADLINE_S = 200.0
 """Longest that a test waits for a command."""
-CLEAN_DEADLINE_S = 20.0
+CLEAN_DEADLINE_S = 60.0
 """Within this nothing may be left of a testbed, however it ended."""
 POLL_S = 0.01
 """Between two looks at what the kernel has no event for: processes that are not our children."""
@@ -27,7 +27,7 @@ class NotInTime(AssertionError):
     """Something awaited did not come."""
 
 
-def wait_until(condition: Callable[[], Any], what: str, *, deadline_s: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, *, deadline_s: float = 90.0) -> Any:
     """Look until ``condition`` is true; returns its value."""
     deadline = time.monotonic() + deadline_s
     while not (value := condition()):

@@ -602,7 +602,7 @@ def test_the_oracle_is_asked_for_a_qubit_twice_and_for_none(
         with bare_client(live.observer_endpoint) as observer:
             for qubits in ([qubit, qubit], []):
                 observer.send(type="state", qubits=qubits)
-                assert observer.receive(deadline_s=3.0)["type"] == "oracle"
+                assert observer.receive()["type"] == "oracle"
 
 
 def test_afterwards_an_honest_pair_is_made_and_measured(world: World, bare_client: Any, observe: Any) -> None:

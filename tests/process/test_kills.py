@@ -45,7 +45,7 @@ def test_pressing_ctrl_c_again_and_again_changes_nothing(world: World) -> None:
         os.killpg(running.pid, signal.SIGINT)
         time.sleep(0.005)
     ended = world.ended(running)
-    world.wait_until_clean(deadline_s=0.5)
+    world.wait_until_clean()
     assert "Traceback" not in ended.err
     assert ended.code in (3, -signal.SIGINT)
 

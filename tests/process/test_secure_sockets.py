@@ -23,7 +23,7 @@ from orchestrator.testbed import refused_path
 from qnode.security.keys import read_credentials
 from qnode.security.types import Credentials
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 PROGRAM = """\
 import sys
 from qnode.sdk import attach

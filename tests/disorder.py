@@ -21,17 +21,28 @@ from orchestrator.fabric.happenings import Delivery
 from orchestrator.fabric.predictions import bell_state
 from orchestrator.scenario import DoubleClick, Fault, Link, LinkDown, Network, Node, NodeKill, Scenario, Source
 from orchestrator.scenario.faults import (
+    Bandwidth,
     BurstDecoherence,
+    ClassicalDown,
     ClockDrift,
     ClockOffset,
     ExtraLoss,
+    FibreCut,
     HeraldLatency,
+    Hold,
     InterceptResend,
+    ManInTheMiddle,
     MemoryLifetime,
+    MessageCorrupt,
+    MessageDuplicate,
+    MessageLatency,
+    MessageLoss,
+    MessageReorder,
     NodePause,
     NodeRestart,
     NodeSlow,
     OverAtOnce,
+    Partition,
     QuantumDown,
     SlotFailure,
 )
@@ -99,6 +110,17 @@ ON_LINKS: dict[str, Any] = {
     "loss": ExtraLoss(loss_db=10.0),
     "late": HeraldLatency(added_s=0.003),
     "eve": InterceptResend(fraction=0.5),
+    "cut": FibreCut(at_km=0.3),
+    "silent": ClassicalDown(),
+    "mute": ClassicalDown(direction="forward"),
+    "lossy": MessageLoss(probability=0.2, correlation=0.5),
+    "twice": MessageDuplicate(probability=0.3),
+    "noisy": MessageCorrupt(probability=0.2, bits=3),
+    "delayed": MessageLatency(added_s=0.01, jitter_s=0.01),
+    "overtaken": MessageReorder(probability=0.3, delay_s=0.005),
+    "narrow": Bandwidth(bits_per_s=1e6),
+    "held": Hold(),
+    "dropped": ManInTheMiddle(action="drop", messages=("all",), fraction=0.2),
 }
 """What befalls a link."""
 ON_MEMORIES: dict[str, Any] = {
@@ -183,6 +205,8 @@ class Plan:
                 lasts = {} if isinstance(made, OverAtOnce) or made.every_s else {"for_s": for_s or None}
                 faults.append(msgspec.structs.replace(made, at_s=at_s, node=node, name=name, **lasts))
                 continue
+            if kind == "partition":
+                faults.append(Partition(at_s=at_s, for_s=for_s or None, nodes=(node,), name=name))
             if kind == "node" and all(not isinstance(each, NodeKill) for each in faults):
                 faults.append(NodeKill(at_s=at_s, node=node, name=name))
             elif kind == "restart":

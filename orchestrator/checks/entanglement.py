@@ -39,6 +39,8 @@ class MatchedPairs:
         if event.kind == "heralded":
             self._alone(event["qubits"])
             self._join(event["qubits"])
+        elif event.kind == "herald_lost":
+            self._take_out((event["qubit"],))
         elif event.kind in ("circuit", "operation_refused"):
             for step in steps(event):
                 if step.name == "prepare":

@@ -33,6 +33,8 @@ class OneOwner:
         if event.kind == "heralded":
             for qubit, node in zip(event["qubits"], self._links[event["link"]].ends, strict=True):
                 yield from self._made(qubit, node, event)
+        elif event.kind == "herald_lost":
+            self._forgotten(event["qubit"])
         elif event.kind in ("circuit", "operation_refused"):
             yield from self._circuit(event)
         elif event.kind == "transmitted":
@@ -89,6 +91,11 @@ class OneOwner:
     def _ended(self, qubit: str, event: Event) -> None:
         self._owners.pop(qubit, None)
         self._since[qubit] = event.line
+
+    def _forgotten(self, qubit: str) -> None:
+        """Its node never knew that it was entangled, and uses it for its next attempt."""
+        self._owners.pop(qubit, None)
+        self._since.pop(qubit, None)
 
     def _lost(self, event: Event) -> None:
         """A fault took qubits: those that it names, or all of a node that it ended."""

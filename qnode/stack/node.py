@@ -61,10 +61,14 @@ LONGEST_TIME_PS = 10**18
 """Eleven days: the longest sleep or timeout, so that virtual time stays within 64 bits."""
 LAST_INSTANT_PS = 4 * 10**18
 """The end of virtual time."""
+UNHEARD = "its herald was lost"
+"""Why a pair is worth nothing whose number never came."""
 MOST_EARLY_PAIRS = 4096
 """For how many pairs news is kept that overtook the herald."""
 MOST_EARLY_NEWS = 8
 """Of one pair."""
+MOST_UNHEARD = 16
+"""Of how many pairs before it a herald tells that theirs never came."""
 MOST_REPORTED = 256
 LONGEST_VALUE_NAME = 256
 LONGEST_KEY_NAME = 256
@@ -390,12 +394,30 @@ class Node:
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""
+        self._tell_of_unheard(event)
         early = self._early.pop(event.pair_id, [])
         deaths = [f"at {sender}, {message.reason}" for sender, message in early if isinstance(message, PairDiscarded)]
         self._heralded[event.link] = event.pair_id
         self.link_layer.heralded(event, dead_because=deaths[0] if deaths else None)
         for sender, message in early:
             self._of_pair(sender, message)
+
+    def _tell_of_unheard(self, event: Heralded) -> None:
+        """A link counts its pairs. Where a number is missing a herald was lost, and the other end has half of a pair:
+        it is told (the sequence numbers of Dahlberg et al., SIGCOMM 2019, section 5.2)."""
+        number = int(event.pair_id.rpartition("/")[2])
+        last = self._heralded.get(event.link)
+        if last is not None:
+            first = int(last.rpartition("/")[2]) + 1
+        else:
+            first = number if self.configuration.incarnation else 0  # whatever it had before its start is gone
+        remote = self.link_layer.links[event.link].remote
+        for missing in range(max(first, number - MOST_UNHEARD), number):
+            pair_id = f"{event.link}/{missing}"
+            self._early.pop(pair_id, None)
+            self.core.record("herald_missed", pair=pair_id)
+            self.circuits.signalling.pair_lost(pair_id, UNHEARD)
+            self.core.tell_of_pair(remote, PairDiscarded(pair_id=pair_id, reason=UNHEARD))
 
     def _cutoff(self, qubit: str) -> None:
         """A half of a pair may have grown too old for the slot that it lies in."""
@@ -443,6 +465,8 @@ class Node:
                 self.core.tell_of_pair(sender, QubitArrived(pair_id=message.pair_id, arrived=False))
             elif isinstance(message, PairDiscarded):
                 self.pair_requests.lost_remotely(message.pair_id)
+                if self._shares(message.pair_id, sender):
+                    self.circuits.signalling.pair_lost(message.pair_id, f"at {sender}, {message.reason}")
         elif sender != held.pair.remote:
             self.core.record("message_dropped", sender=sender, reason=f"{message.pair_id} is not a pair with it")
         elif isinstance(message, TeleportOutcome):
@@ -463,6 +487,11 @@ class Node:
             return False
         last = self._heralded.get(link)
         return last is None or int(number) > int(last.rpartition("/")[2])
+
+    def _shares(self, pair_id: str, remote: str) -> bool:
+        """Whether a pair is, or was, of a link with that neighbour."""
+        link = self.link_layer.links.get(pair_id.rpartition("/")[0])
+        return link is not None and link.remote == remote
 
     def waits(self) -> tuple[str, ...]:
         """What the attached applications wait for, a line each."""

@@ -46,7 +46,7 @@ def plans(draw: st.DrawFn) -> Plan:
     moment = st.sampled_from((0.05, 0.2, 0.41, 1.0))
     fault = st.tuples(
         st.sampled_from(
-            ("link", "node", "restart", "pause", "slow", "drift", "offset", *ON_LINKS, *ON_MEMORIES)
+            ("node", "restart", "pause", "slow", "drift", "offset", "partition", *ON_LINKS, *ON_MEMORIES)
         ).flatmap(lambda kind: st.integers(0, 5).map(lambda number: f"{kind}:{number}")),
         moment,
         st.sampled_from((0.0, 0.3, 1.0, 3.0)),

@@ -298,10 +298,15 @@ class Signalling:
         return held.pair is not None and self._installed_with(held.pair.pair_id) is not None
 
     def pair_lost(self, pair_id: str, reason: str) -> None:
-        """The other end of a circuit's link pair has discarded its half."""
-        installed = self._installed_with(pair_id)
-        if installed is not None:
-            installed.pair_died(PairDied(circuit=installed.name, pair_id=pair_id, reason=reason))
+        """One end of a link's pair has lost its half, or never had it; the circuit that has used the pair hears of it."""
+        for transit in list(self.transits.values()):
+            installed = transit.installed
+            if installed is None:
+                continue
+            if installed.has(pair_id) or pair_id in installed.joined:
+                installed.pair_died(PairDied(circuit=installed.name, pair_id=pair_id, reason=reason))
+            elif installed.end is not None and pair_id.rpartition("/")[0] in installed.sides:
+                installed.end.died(pair_id, reason)
 
     def _installed_with(self, pair_id: str) -> Installed | None:
         for transit in self.transits.values():

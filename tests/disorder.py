@@ -17,6 +17,7 @@ from in_process import InProcess, Program, Seat
 
 from orchestrator import control
 from orchestrator.fabric.clock import EventClass
+from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.happenings import Delivery
 from orchestrator.fabric.predictions import bell_state
 from orchestrator.scenario import DoubleClick, Fault, Link, LinkDown, Network, Node, NodeKill, Scenario, Source
@@ -156,6 +157,8 @@ class Plan:
     """``link`` or what befalls a node and its number, as ``link:3``; when, and for how long (s)."""
     vanish: float = 0.0
     """How likely a qubit is lost in a window, from a slot that works again at once."""
+    cuts: tuple[FibreCut, ...] = ()
+    """Short ones, which circuits have to get over: so these do not count as disturbance."""
     loss: float = 0.0
     repeats: float = 0.0
     delays: float = 0.0
@@ -229,7 +232,7 @@ class Plan:
                 f"l{number}": Link(ends=(f"n{one}", f"n{other}"), length_km=self.length_km, heralding=heralding)
                 for number, (one, other) in enumerate(self.ends())
             },
-            faults=tuple(faults),
+            faults=(*faults, *self.cuts),
         )
 
 
@@ -244,7 +247,7 @@ class Delivered:
 class Disordered(InProcess):
     """A testbed whose messages are tampered with, whose nodes die, and whose deliveries the oracle looks at."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, log: EventLog | None = None) -> None:
         self.plan = plan
         self.random = random.Random(plan.seed)
         self.delivered: dict[str, Delivered] = defaultdict(Delivered)
@@ -252,7 +255,7 @@ class Disordered(InProcess):
         self.ended: set[str] = set()
         """Those that were dead once; the programs that were on them are."""
         self.calm = False
-        super().__init__(plan.scenario(), tamper=self._disturb)
+        super().__init__(plan.scenario(), tamper=self._disturb, log=log)
         self._seen = 0
         if plan.told_fidelity < 1.0:
             for name, seat in self.seats.items():
@@ -483,9 +486,9 @@ def _use(answer: CircuitPair, outcome: Outcome) -> Program:
         outcome.bits[answer.number] = (f"{axis} {answer.pair.bell_state}", bit)  # type: ignore[assignment]
 
 
-def carry_out(plan: Plan) -> Disordered:
+def carry_out(plan: Plan, *, log: EventLog | None = None) -> Disordered:
     """Run a plan to its end and check all that has to hold."""
-    testbed = Disordered(plan)
+    testbed = Disordered(plan, log=log)
     outcomes: list[tuple[CircuitPlan, Outcome, Outcome]] = []
     for number, circuit in enumerate(plan.circuits):
         heads, tails = Outcome(), Outcome()

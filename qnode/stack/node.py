@@ -17,6 +17,7 @@ from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import HeldQubit, Memory
 from qnode.stack.messages import Mailbox
 from qnode.stack.monitoring import Monitoring
+from qnode.stack.pair_numbers import PairNumbers
 from qnode.stack.pair_requests import PairRequests
 from qnode.stack.programs import Programs
 from qnode.stack.routing import Routing
@@ -67,8 +68,6 @@ MOST_EARLY_PAIRS = 4096
 """For how many pairs news is kept that overtook the herald."""
 MOST_EARLY_NEWS = 8
 """Of one pair."""
-MOST_UNHEARD = 16
-"""Of how many pairs before it a herald tells that theirs never came."""
 MOST_REPORTED = 256
 LONGEST_VALUE_NAME = 256
 LONGEST_KEY_NAME = 256
@@ -128,8 +127,9 @@ class Node:
             application.ReportKey: self._report_key,
             application.Detach: self._detach,
         }
-        self._heralded: dict[str, str] = {}
-        """The last pair that was heralded on each link."""
+        self._numbers = PairNumbers(started_again=configuration.incarnation > 0)
+        self.routing.last_pair_of = self._numbers.last
+        self.routing.told_of_pairs = self._told_of_pairs
         self._early: dict[str, list[tuple[str, TeleportOutcome | PairDiscarded | PreparedRemotely]]] = {}
         signalling = self.circuits.signalling
         self._told: dict[type, Callable[[str, Any], None]] = {
@@ -394,29 +394,29 @@ class Node:
 
     def _pair_heralded(self, event: Heralded) -> None:
         """A herald, and the news of its pair that overtook it."""
-        self._tell_of_unheard(event)
+        self._unheard_here(event.link, self._numbers.heralded(event.link, int(event.pair_id.rpartition("/")[2])))
         early = self._early.pop(event.pair_id, [])
         deaths = [f"at {sender}, {message.reason}" for sender, message in early if isinstance(message, PairDiscarded)]
-        self._heralded[event.link] = event.pair_id
         self.link_layer.heralded(event, dead_because=deaths[0] if deaths else None)
         for sender, message in early:
             self._of_pair(sender, message)
 
-    def _tell_of_unheard(self, event: Heralded) -> None:
-        """A link counts its pairs. Where a number is missing a herald was lost, and the other end has half of a pair:
-        it is told (the sequence numbers of Dahlberg et al., SIGCOMM 2019, section 5.2)."""
-        number = int(event.pair_id.rpartition("/")[2])
-        last = self._heralded.get(event.link)
-        if last is not None:
-            first = int(last.rpartition("/")[2]) + 1
-        else:
-            first = number if self.configuration.incarnation else 0  # whatever it had before its start is gone
-        remote = self.link_layer.links[event.link].remote
-        for missing in range(max(first, number - MOST_UNHEARD), number):
-            pair_id = f"{event.link}/{missing}"
+    def _unheard_here(self, link: str, numbers: range) -> None:
+        """Heralds were lost on their way to this node."""
+        for number in numbers:
+            pair_id = f"{link}/{number}"
             self._early.pop(pair_id, None)
-            self.core.record("herald_missed", pair=pair_id)
+            self.core.record("herald_missed", pair=pair_id, unheard_by=self.configuration.name)
             self.circuits.signalling.pair_lost(pair_id, UNHEARD)
+            self.core.tell_of_pair(self.link_layer.links[link].remote, PairDiscarded(pair_id=pair_id, reason=UNHEARD))
+
+    def _told_of_pairs(self, link: str, last_there: int) -> None:
+        """Heralds were lost on their way to a neighbour, or it is very slow: either way the pairs are given up."""
+        remote = self.link_layer.links[link].remote
+        for number in self._numbers.told(link, last_there):
+            pair_id = f"{link}/{number}"
+            self.core.record("herald_missed", pair=pair_id, unheard_by=remote)
+            self._of_pair(remote, PairDiscarded(pair_id=pair_id, reason=UNHEARD))
             self.core.tell_of_pair(remote, PairDiscarded(pair_id=pair_id, reason=UNHEARD))
 
     def _cutoff(self, qubit: str) -> None:
@@ -485,8 +485,7 @@ class Node:
         link, _, number = pair_id.rpartition("/")
         if link not in self.link_layer.links or not number.isdecimal():
             return False
-        last = self._heralded.get(link)
-        return last is None or int(number) > int(last.rpartition("/")[2])
+        return int(number) > self._numbers.last(link)
 
     def _shares(self, pair_id: str, remote: str) -> bool:
         """Whether a pair is, or was, of a link with that neighbour."""

@@ -82,6 +82,10 @@ class Routing:
         self.send = send
         self.queue_of: Callable[[str], int] = lambda link: 0
         """How many want pairs of a link."""
+        self.last_pair_of: Callable[[str], int] = lambda link: -1
+        """The number of the last pair that was heralded here."""
+        self.told_of_pairs: Callable[[str, int], None] = lambda link, number: None
+        """The other end of a link tells of its last pair."""
         self.link_lost = link_lost
         self.link_found = link_found
         self.network = core.configuration.network or NetworkConfiguration()
@@ -194,6 +198,7 @@ class Routing:
             self._greet(adjacency)
         if message.hears and not adjacency.up:
             self._up(adjacency)
+        self.told_of_pairs(message.link, message.last_pair)
 
     def link_state(self, sender: str, message: LinkState) -> None:
         """News of a node's links, or old news."""
@@ -290,7 +295,12 @@ class Routing:
 
     def _greet(self, adjacency: Adjacency) -> None:
         link = adjacency.link
-        hello = Hello(link=link.name, sent_ps=self.core.now, hears=adjacency.heard_at is not None)
+        hello = Hello(
+            link=link.name,
+            sent_ps=self.core.now,
+            hears=adjacency.heard_at is not None,
+            last_pair=self.last_pair_of(link.name),
+        )
         self.core.send(link.remote, hello, over=link.name, housekeeping=True)
 
     def _up(self, adjacency: Adjacency) -> None:

@@ -19,6 +19,8 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """The sender's time; a hello older than one already heard was overtaken and tells nothing."""
     hears: bool
     """Whether the sender has heard the recipient over this link lately."""
+    last_pair: int = -1
+    """The number of the link's last pair that was heralded to the sender; -1: none since it was started."""
 
 
 class LinkAdvertisement(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from disorder import ON_LINKS, ON_MEMORIES, CircuitPlan, Plan, carry_out
+from drive import Lines, S
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from orchestrator.scenario.faults import FibreCut
 
 
 @st.composite
@@ -75,4 +81,39 @@ def plans(draw: st.DrawFn) -> Plan:
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(plans())
 def test_whatever_befalls_messages_links_and_nodes_pairs_match_and_nothing_is_left(plan: Plan) -> None:
+    carry_out(plan)
+
+
+AROUND = Plan(shape="ring", nodes=4, storage=4, click=True, loss=0.1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_circuit_gets_over_a_herald_that_only_one_end_hears(seed: int) -> None:
+    """With one slot a side, an end that keeps half of such a pair keeps the circuit from ever making another."""
+    circuit = CircuitPlan(head=1, tail=3, kind="KM"[seed % 2], slots=1, head_takes=4, tail_takes=4)  # type: ignore[arg-type]
+    plan = replace(AROUND, circuits=(circuit,), seed=seed)
+    quiet = Lines()
+    carry_out(plan, log=quiet)
+    heralds = [line for line in quiet.written if line["kind"] == "heralded"]
+    herald = heralds[seed % len(heralds)]
+    near_first_end = seed % 4 < 2
+    cut_ps = herald["heralded_ps"][0 if near_first_end else 1] - 12_000_000  # 2 km before the end
+    cut = FibreCut(
+        name="cut",
+        link=herald["link"],
+        at_km=2.0 if near_first_end else 8.0,
+        at_s=cut_ps / S,
+        for_s=(1e-4, 0.05)[seed % 2],
+    )
+    struck = Lines()
+    testbed = carry_out(replace(plan, cuts=(cut,)), log=struck)
+    assert [line["pair"] for line in struck.written if line["kind"] == "herald_lost"] == [herald["pair"]]
+    assert {line["pair"] for line in testbed.of_kind("herald_missed")} == {herald["pair"]}
+
+
+def test_a_swap_that_is_told_before_the_head_knows_that_its_path_stands_counts() -> None:
+    """The answer to the head was lost and repeated for two seconds; routers nearer to the tail had swapped by then."""
+    circuit = CircuitPlan(head=1, tail=4, slots=1, head_takes=4, tail_takes=4, tail_ends="detach")
+    cut = FibreCut(name="cut", link="l4", at_km=2.0, at_s=0.203633817839, for_s=2.0)
+    plan = Plan(shape="ring", nodes=5, storage=8, click=True, circuits=(circuit,), cuts=(cut,), loss=0.1, seed=130)
     carry_out(plan)

@@ -319,7 +319,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("peer", peer.TeleportOutcome(pair_id="a-b/0", bits=(1, 0))),
     ("peer", peer.QubitArrived(pair_id="a-b/0", arrived=False)),
     ("peer", peer.PreparedRemotely(pair_id="a-b/0", axis=(0.0, 0.0, 1.0), bit=1)),
-    ("peer", routing.Hello(link="a-b", sent_ps=5, hears=True)),
+    ("peer", routing.Hello(link="a-b", sent_ps=5, hears=True, last_pair=3)),
     ("peer", peer.Sequenced(stream=1, number=2, their_stream=3, heard=4, message=NETWORK[0])),
     ("peer", peer.Acknowledged(stream=4, their_stream=1, heard=2, gap=True)),
     *(("network", message) for message in NETWORK),
@@ -563,7 +563,7 @@ GOLDEN: dict[str, str] = {
         "84a474797065b170726570617265645f72656d6f74656c79a7706169725f6964a5612d622f30a46178697393cb0000000000"
         "000000cb0000000000000000cb3ff0000000000000a362697401"
     ),
-    "peer.hello": ("84a474797065a568656c6c6fa46c696e6ba3612d62a773656e745f707305a56865617273c3"),
+    "peer.hello": ("85a474797065a568656c6c6fa46c696e6ba3612d62a773656e745f707305a56865617273c3a96c6173745f7061697203"),
     "peer.sequenced": (
         "86a474797065a973657175656e636564a673747265616d01a66e756d62657202ac74686569725f73747265616d03a5686561"
         "726404a76d657373616765de0010a474797065aa6c696e6b5f7374617465a66f726967696ea161a66e756d62657203a66167"

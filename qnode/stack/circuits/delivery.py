@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from qnode.stack.circuits.data_plane import MOST_REMEMBERED
 from qnode.stack.circuits.endpoint import Endpoint, EndpointState, Event
 from qnode.stack.circuits.finished import Finished
 from qnode.stack.circuits.head import Head, settle_kept
@@ -47,9 +48,14 @@ class Delivery:
     def swapped(self, message: SwapOutcome) -> None:
         """A router joined two pairs of a circuit that begins here."""
         endpoint = self.endpoints.get(message.circuit)
-        head = endpoint.end if endpoint is not None else None
+        if endpoint is None or not endpoint.is_head:
+            return
+        head = endpoint.end
         if isinstance(head, Head) and head.installed.path.generation == message.generation:
             head.swapped(message)
+        elif endpoint.path is not None and endpoint.path.generation == message.generation:
+            del endpoint.early_swaps[: 1 - MOST_REMEMBERED]
+            endpoint.early_swaps.append(message)
 
     def complete(self, sender: str, message: PairComplete) -> None:
         """The head has named a pair."""

@@ -11,7 +11,7 @@ from qnode.stack.circuits.finished import Finished
 from qnode.stack.circuits.head import Head
 from qnode.stack.circuits.tail import Tail
 from qnode.wire.application import AcceptCircuit, CircuitEventKind, OpenCircuit
-from qnode.wire.circuits import Path
+from qnode.wire.circuits import Path, SwapOutcome
 
 
 class EndpointState(Enum):
@@ -77,6 +77,8 @@ class Endpoint:
     path: Path | None = None
     """The latest."""
     end: Head | Tail | None = None
+    early_swaps: list[SwapOutcome] = field(default_factory=list)
+    """At a head: of a path that stands already nearer to the tail, but not here."""
     opening_call: int | None = None
     was_open: bool = False
     refusals: int = 0

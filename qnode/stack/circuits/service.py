@@ -451,6 +451,10 @@ class Circuits:
                 tested=lambda: self.delivery.tested(endpoint),
             )
             endpoint.end = head
+            for early in endpoint.early_swaps:
+                if early.generation == path.generation:
+                    head.swapped(early)
+            endpoint.early_swaps.clear()
             return head
         tail = Tail(
             installed,

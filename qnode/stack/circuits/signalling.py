@@ -298,7 +298,7 @@ class Signalling:
         return held.pair is not None and self._installed_with(held.pair.pair_id) is not None
 
     def pair_lost(self, pair_id: str, reason: str) -> None:
-        """One end of a link's pair has lost its half, or never had it; the circuit that has used the pair hears of it."""
+        """One end of a link's pair has lost its half, or never had it: the circuit that used the pair hears of it."""
         for transit in list(self.transits.values()):
             installed = transit.installed
             if installed is None:

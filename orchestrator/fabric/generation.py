@@ -123,13 +123,13 @@ class LinkGeneration:
         if series.unheard is None:
             self.matched.appendleft(series.asks)
         else:
-            self._ask_again(series.asks[1 - series.unheard], series.started_at)
+            self._put_back(series.asks[1 - series.unheard])
         return True
 
     def lose_herald(self, series: Series, end: int, because: str, at: int) -> None:
         """One end will not hear of the success, and goes on asking; the link is down at ``at`` (ps)."""
         series.unheard, series.unheard_because = end, because
-        self._ask_again(series.asks[end], at)
+        self._put_back(replace(series.asks[end], at=at))
 
     def bring_up(self, at: int) -> Series | None:
         """Attempts succeed again; returns a series if one starts now."""
@@ -143,11 +143,8 @@ class LinkGeneration:
         A series under way is drawn again from now: waiting has no memory. One that has its first herald stays.
         Returns a series if one starts now.
         """
-        series, self.series = self.series, None
         self.models = models
-        if series is not None:
-            series.cancelled = True
-            self.matched.appendleft(series.asks)
+        self.break_off()
         self.free_at = max(self.free_at, at)
         return self.start()
 
@@ -183,9 +180,13 @@ class LinkGeneration:
         return None, None
 
     def _ask_again(self, ask: Ask, at: int) -> Series | None:
-        """The other end goes on asking, at the head of its queue."""
+        """The other end goes on asking; returns a series if one starts now."""
+        self._put_back(replace(ask, at=at))
+        return self.start()
+
+    def _put_back(self, ask: Ask) -> None:
+        """An end goes on asking, at the head of its queue."""
         queues = self.asking[(ask.purpose, ask.operating_point)]
-        queues[ask.end].appendleft(replace(ask, at=at))
+        queues[ask.end].appendleft(ask)
         if queues[0] and queues[1]:
             self.matched.appendleft((queues[0].popleft(), queues[1].popleft()))
-        return self.start()

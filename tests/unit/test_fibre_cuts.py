@@ -19,7 +19,7 @@ from orchestrator.scenario import (
     Source,
     Transmission,
 )
-from orchestrator.scenario.faults import FibreCut, Hold, LinkDown
+from orchestrator.scenario.faults import ExtraLoss, FibreCut, Hold, LinkDown
 from qnode.wire import fabric
 from qnode.wire.quantum import Prepare
 
@@ -258,3 +258,18 @@ def test_a_cut_link_is_down_until_it_is_mended_and_then_as_before() -> None:
     drive.generate("ab", "AB", at=10 * S)
     drive.run()
     assert len(drive.of(fabric.Heralded)) == 2
+
+
+def test_attempts_that_are_drawn_again_after_a_lost_herald_are_of_both_ends_again() -> None:
+    """The cut is mended, and the link changes, while the other end's herald is still on its way."""
+    quiet = clicking("single_click")
+    quiet.run()
+    click = quiet.lines("heralded")[0]["emitted_ps"][0] + LONG_PS // 2
+    dimmed = ExtraLoss(name="dimmed", link="ab", loss_db=1.0, at_s=(click + 3_000_000) / S)
+    drive = clicking("single_click", cut(click + 100, THIRD_KM, for_s=1e-6), dimmed)
+    drive.run(end=10 * S)
+    assert sorted((name, event.pair_id) for name, event in drive.events if isinstance(event, fabric.Heralded)) == [
+        ("A", "ab/0"),
+        ("B", "ab/0"),
+    ]
+    assert all(drive.engine.laboratory.occupancy[(node, "communication")].occupied == 1 for node in "AB")

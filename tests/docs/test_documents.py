@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.checks.evaluation import INVARIANTS
+from orchestrator.scenario.faults import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +91,11 @@ def test_testing_page_has_the_table_that_the_code_has() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "testing_page.py"))["page"]
     assert page(text) == text, "run scripts/testing_page.py"
     assert page(text.replace("| `node_kill` |", "| `node_bill` |")) == text
+
+
+def test_faults_page_has_a_row_for_every_kind_and_for_no_other() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "faults.md").read_text(), flags=re.MULTILINE)
+    assert sorted(rows) == sorted(KINDS)
 
 
 def test_testing_page_names_every_check() -> None:

@@ -275,7 +275,7 @@ class Disordered(InProcess):
         )
 
     def step(self) -> None:
-        if not self.calm and self.random.random() < self.plan.vanish:
+        if self.plan.vanish and not self.calm and self.random.random() < self.plan.vanish:
             self._vanish()
         super().step()
         for record in self.records[self._seen :]:
@@ -486,9 +486,9 @@ def _use(answer: CircuitPair, outcome: Outcome) -> Program:
         outcome.bits[answer.number] = (f"{axis} {answer.pair.bell_state}", bit)  # type: ignore[assignment]
 
 
-def carry_out(plan: Plan, *, log: EventLog | None = None) -> Disordered:
+def carry_out(plan: Plan, *, testbed: Disordered | None = None) -> Disordered:
     """Run a plan to its end and check all that has to hold."""
-    testbed = Disordered(plan, log=log)
+    testbed = testbed or Disordered(plan)
     outcomes: list[tuple[CircuitPlan, Outcome, Outcome]] = []
     for number, circuit in enumerate(plan.circuits):
         heads, tails = Outcome(), Outcome()

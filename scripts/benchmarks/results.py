@@ -157,14 +157,75 @@ def _bench(figures: dict[str, Any]) -> list[str]:
 
 
 def _soak(figures: dict[str, Any]) -> list[str]:
-    lines = _heading("Survival", figures)
+    lines = [
+        "## Survival",
+        "",
+        "`scripts/soak` runs all parts; each part says how much of it was run, and how busy the machine was (load: the",
+        "average of five minutes at its end). Wall times on a machine with other things to do are upper bounds.",
+        "",
+    ]
+    writers = {
+        "kills": _kills,
+        "fabric": _fabric,
+        "seeds-chain": _seeds,
+        "seeds-metropolitan": _seeds,
+        "example": _example,
+    }
+    for name, writer in writers.items():
+        if name in figures:
+            lines += writer(figures[name])
+    return lines
+
+
+def _part(title: str, part: dict[str, Any]) -> list[str]:
+    _, _, *where = _heading(title, part)
+    took = f"{part['wall_s']:,.0f} s, load {part['load']:.1f}, {len(part['failures'])} failures."
+    return [f"### {title}", "", *where[:-1], took, ""]
+
+
+def _kills(part: dict[str, Any]) -> list[str]:
+    lines = _part(f"{part['rounds']} sudden deaths", part)
     lines += [
         "One process is killed (SIGKILL), or the command interrupted, at a random moment of a run. Told: until the",
         "command that was waiting has said what died. Clean: until no process, socket or file of the run is left.",
         "",
     ]
-    rows = [
-        [kind, row["rounds"], row["worst_told_s"], row["worst_clean_s"]] for kind, row in figures["victims"].items()
+    rows = [[kind, row["rounds"], row["worst_told_s"], row["worst_clean_s"]] for kind, row in part["victims"].items()]
+    return lines + _table(["victim", "rounds", "told within, s", "clean within, s"], rows)
+
+
+def _fabric(part: dict[str, Any]) -> list[str]:
+    lines = _part("The fabric, killed at random moments", part)
+    if part["failures"]:
+        return lines
+    return [
+        *lines,
+        f"{part['kills']} kills in {part['runs']} runs: every digest and every event log as undisturbed. From",
+        f"a death to the return of the last node: median {part['recovery_p50_s']:.3g} s, at most",
+        f"{part['recovery_max_s']:.3g} s.",
+        "",
     ]
-    lines += _table(["victim", "rounds", "told within, s", "clean within, s"], rows)
-    return [*lines, f"{figures['rounds']} rounds, {len(figures['failures'])} failures.", ""]
+
+
+def _seeds(part: dict[str, Any]) -> list[str]:
+    network = "metropolitan network of 35 nodes" if "metropolitan" in part["command"] else "chain of ten nodes"
+    lines = _part(f"Random faults on the {network}", part)
+    if "seeds" not in part:
+        return lines
+    totals = {name: f"{value:,.0f}" for name, value in part["totals"].items()}
+    broken = sorted({failure["kind"] for each in part["failures"] for failure in each["failures"]})
+    verdict = f"broken: {', '.join(broken)}" if broken else "every invariant held, every digest was the same again"
+    return [
+        *lines,
+        f"{part['seeds']} seeds from {part['first_seed']} on, each run twice, the second time with random pauses in",
+        f"every node: {verdict}. Nothing was left behind.",
+        f"In all {totals['faults']} faults, {totals['circuits']} circuits asked for, {totals['circuit pairs']} pairs",
+        f"delivered, {totals['events']} events (each seed counted once); median {part['run_wall_p50_s']:.3g} s a run.",
+        "",
+    ]
+
+
+def _example(part: dict[str, Any]) -> list[str]:
+    rows = [[name, row["faults"], row["left"], row["runs"]] for name, row in part["bugs"].items()]
+    lines = _part("Planted bugs, found by the example suite", part)
+    return lines + _table(["bug", "faults drawn", "left after shrinking", "runs"], rows)

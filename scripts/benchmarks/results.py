@@ -184,7 +184,9 @@ def _part(title: str, part: dict[str, Any]) -> list[str]:
 
 
 def _kills(part: dict[str, Any]) -> list[str]:
-    lines = _part(f"{part['rounds']} sudden deaths", part)
+    lines = _part("Sudden deaths", part)
+    if "victims" not in part:
+        return lines
     lines += [
         "One process is killed (SIGKILL), or the command interrupted, at a random moment of a run. Told: until the",
         "command that was waiting has said what died. Clean: until no process, socket or file of the run is left.",
@@ -196,7 +198,7 @@ def _kills(part: dict[str, Any]) -> list[str]:
 
 def _fabric(part: dict[str, Any]) -> list[str]:
     lines = _part("The fabric, killed at random moments", part)
-    if part["failures"]:
+    if "kills" not in part:
         return lines
     return [
         *lines,
@@ -226,6 +228,6 @@ def _seeds(part: dict[str, Any]) -> list[str]:
 
 
 def _example(part: dict[str, Any]) -> list[str]:
-    rows = [[name, row["faults"], row["left"], row["runs"]] for name, row in part["bugs"].items()]
+    rows = [[name, row["faults"], row["left"], row["runs"]] for name, row in part.get("bugs", {}).items()]
     lines = _part("Planted bugs, found by the example suite", part)
     return lines + _table(["bug", "faults drawn", "left after shrinking", "runs"], rows)

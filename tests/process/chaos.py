@@ -1,6 +1,6 @@
 """Scenarios that break at random, and sweeps over their seeds: every check must hold, and every run must repeat.
 
-`python tests/process/chaos.py metropolitan NEW_FILE` writes the metropolitan one, for `qloom run NEW_FILE --seed N --shrink`.
+`python tests/process/chaos.py DIRECTORY` writes the metropolitan one there, for `qloom run FILE --seed N --shrink`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,19 @@ HOME = ROOT / "tests" / "soak"
 CHAIN = HOME / "chaos_chain10.yaml"
 CIRCUITS = (("EN3", "EN8"), ("EN7", "EN6"), ("EN10", "EN11"), ("EN17", "EN12"), ("EN1", "EN16"))
 """Of the metropolitan network: over two fibres each, or three."""
+NAMES = ("chain", "metropolitan")
 SEEDS_AT_A_TIME = 10
 TIMEOUT_S = 300.0
 """Wall seconds of one run, twice."""
 
 
-def chain(world: World) -> Path:
-    """Ten nodes in a line."""
-    return CHAIN
-
-
-def metropolitan(world: World) -> Path:
-    """The network of topologies/beijing_qman.yaml with the faults of the chain."""
-    path = world.directory / "chaos_metropolitan.json"
-    path.write_text(json.dumps(metropolitan_document()))
+def scenario(name: str, directory: Path) -> Path:
+    """The file of a scenario; one that is made from another is written into the directory."""
+    if name == "chain":
+        return CHAIN
+    path = directory / "chaos_metropolitan.json"
+    path.write_text(json.dumps(metropolitan_document(), indent=1) + "\n")
     return path
-
-
-SCENARIOS: dict[str, Callable[[World], Path]] = {"chain": chain, "metropolitan": metropolitan}
 
 
 def metropolitan_document() -> dict[str, Any]:
@@ -96,7 +91,7 @@ def swept(
     Raises:
         AssertionError: the sweep itself failed, or something is left.
     """
-    path = SCENARIOS[name](world)
+    path = scenario(name, world.directory)
     sweep = Sweep()
     for first in range(seeds.start, seeds.stop, SEEDS_AT_A_TIME):
         last = min(first + SEEDS_AT_A_TIME, seeds.stop) - 1
@@ -114,6 +109,4 @@ def swept(
 
 
 if __name__ == "__main__":
-    scenario, file = sys.argv[1:]
-    document = metropolitan_document() if scenario == "metropolitan" else document_of(CHAIN) | {"directory": str(HOME)}
-    Path(file).write_text(json.dumps(document, indent=1) + "\n")
+    print(scenario("metropolitan", Path(sys.argv[1])))

@@ -11,6 +11,7 @@ import re
 import runpy
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -83,11 +84,8 @@ def kills(asked: argparse.Namespace) -> dict[str, Any]:
 def fabric(asked: argparse.Namespace) -> dict[str, Any]:
     """The fabric is killed at random moments: the digest stays what it is."""
     with new_world() as world:
-        try:
-            found = random_kills(world, busy(world), asked.kills, random.Random(f"{asked.seed} fabric"))
-            world.wait_until_clean()
-        except AssertionError as failure:
-            return {"failures": [str(failure)]}
+        found = random_kills(world, busy(world), asked.kills, random.Random(f"{asked.seed} fabric"))
+        world.wait_until_clean()
     return {**found, "seed": asked.seed, "failures": []}
 
 
@@ -103,10 +101,7 @@ def seeds(name: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
                 say(f"  {json.dumps(failure)}")
 
         with new_world() as world:
-            try:
-                sweep = chaos.swept(world, name, wanted, jobs=os.cpu_count() or 1, heard=heard)
-            except AssertionError as failure:
-                return {"failures": [str(failure)]}
+            sweep = chaos.swept(world, name, wanted, jobs=os.cpu_count() or 1, heard=heard)
         return {
             "first_seed": wanted.start,
             "seeds": sweep.seeds,
@@ -139,11 +134,10 @@ def example(asked: argparse.Namespace) -> dict[str, Any]:
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "kills": kills,
     "fabric": fabric,
-    "seeds-chain": seeds("chain"),
-    "seeds-metropolitan": seeds("metropolitan"),
+    **{f"seeds-{name}": seeds(name) for name in chaos.NAMES},
     "example": example,
 }
-SIZES = {"kills": ("rounds",), "fabric": ("kills",), "seeds-chain": ("seeds",), "seeds-metropolitan": ("seeds",)}
+SIZES = {"kills": ("rounds",), "fabric": ("kills",), **{f"seeds-{name}": ("seeds",) for name in chaos.NAMES}}
 """The options that say how much of a part is run."""
 
 
@@ -169,7 +163,10 @@ def main() -> int:
     for part in dict.fromkeys(asked.parts):
         say(f"{part}: {command(part, asked)}")
         began = time.monotonic()
-        figures = PARTS[part](asked)
+        try:
+            figures = PARTS[part](asked)
+        except (AssertionError, subprocess.TimeoutExpired) as failure:
+            figures = {"failures": [str(failure)]}
         found[part] = {
             "command": command(part, asked),
             "date": time.strftime("%Y-%m-%d"),

@@ -43,11 +43,12 @@ def metropolitan_document() -> dict[str, Any]:
     applications = []
     for head, tail in CIRCUITS:
         applications += [
-            {"name": f"{head}-to-{tail}", "node": head, "command": ["python", "opens.py", tail, "0.1"]},
+            {"name": f"{head}-to-{tail}", "node": head, "command": ["python", "opens.py", tail, "0.1", "1.0"]},
             {"name": f"{tail}-from-{head}", "node": tail, "command": ["python", "takes.py", head]},
         ]
-    kept = ("version", "hardware_profiles", "network", "nodes", "links")
+    kept = ("version", "hardware_profiles", "nodes", "links")
     return {name: network[name] for name in kept} | {
+        "network": network["network"] | {"restore_timeout_s": chaos["network"]["restore_timeout_s"]},
         "name": "chaos_metropolitan",
         "description": "The Beijing metropolitan network, whose nodes, links, memories and messages fail at random.",
         "directory": str(HOME),
@@ -55,7 +56,7 @@ def metropolitan_document() -> dict[str, Any]:
         "faults": [{"kind": "node_restart", "node": "EN16", "at_s": 0.4, "for_s": 0.1, "restart_applications": True}],
         "random_faults": [{**group, "count": 2 * group["count"]} for group in chaos["random_faults"]],
         "check": {},
-        "stop": {"at_s": 1.1},
+        "stop": chaos["stop"],
     }
 
 

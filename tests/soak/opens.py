@@ -1,4 +1,4 @@
-"""Open circuits to another node, one after the other whatever befalls them, and make keys on them: opens.py REMOTE PAUSE_S."""
+"""Open circuits to a node, one after the other whatever befalls them, and make keys: opens.py REMOTE PAUSE_S UNTIL_S."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from qnode.sdk import CircuitClosed, RequestFailed, RunEnded, Session, VirtualCircuit, attach
 
 PAIRS_A_CIRCUIT = 12
-remote, pause_s = sys.argv[1], float(sys.argv[2])
+remote, pause_s, until_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 
 
 def key(session: Session, circuit: VirtualCircuit) -> None:
@@ -30,7 +30,7 @@ def key(session: Session, circuit: VirtualCircuit) -> None:
 
 opened = keys = 0
 with attach() as session, contextlib.suppress(RunEnded):
-    while True:
+    while session.now_s < until_s:
         try:
             circuit = session.open_circuit(remote, min_fidelity=0.3, rate_bpps=5.0, timeout_s=0.5)
             opened += 1

@@ -9,7 +9,7 @@ import msgspec
 
 from qnode.wire.application import DistillationProtocol, DistillationSchedule, RequestKind, Swapping
 from qnode.wire.codec import Message
-from qnode.wire.quantum import Axis
+from qnode.wire.quantum import Axis, Bit
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class LinkTested(Message, frozen=True, kw_only=True, tag="link_tested"):
 
     link: str
     number: int
-    bit: int
+    bit: Bit
 
 
 class SwapOutcome(Message, frozen=True, kw_only=True, tag="swap_outcome"):
@@ -117,7 +117,7 @@ class SwapOutcome(Message, frozen=True, kw_only=True, tag="swap_outcome"):
     generation: int
     upstream_pair: str
     downstream_pair: str
-    frame: tuple[int, int]
+    frame: tuple[Bit, Bit]
     """(x, z) of the Bell measurement and of the downstream pair's announced state, combined."""
 
 
@@ -150,7 +150,7 @@ class PairComplete(Message, frozen=True, kw_only=True, tag="pair_complete"):
     downstream_pair: str
     qubit: str
     """The head's half."""
-    frame: tuple[int, int]
+    frame: tuple[Bit, Bit]
     """(x, z) of the Bell state that the ends share."""
     swaps: int
     test_axis: Axis | None = None
@@ -163,7 +163,7 @@ class PairKept(Message, frozen=True, kw_only=True, tag="pair_kept"):
     circuit: str
     number: int
     kept: bool
-    bit: int | None = None
+    bit: Bit | None = None
     """Of a sacrificed pair."""
 
 
@@ -174,8 +174,8 @@ class DistilPairs(Message, frozen=True, kw_only=True, tag="distil_pairs"):
     kept: str
     sacrificed: str
     protocol: DistillationProtocol
-    bit: int
-    frames: tuple[tuple[int, int], tuple[int, int]]
+    bit: Bit
+    frames: tuple[tuple[Bit, Bit], tuple[Bit, Bit]]
     between_ends: bool = False
     """Whether these are pairs of the circuit's two ends, under the tail's names."""
 
@@ -186,7 +186,7 @@ class PairDistilled(Message, frozen=True, kw_only=True, tag="pair_distilled"):
     circuit: str
     kept: str
     sacrificed: str
-    bit: int | None
+    bit: Bit | None
     between_ends: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qnode.wire.application import GroupState
 from qnode.wire.codec import Message
+from qnode.wire.quantum import Bit
 
 
 class GroupAsked(Message, frozen=True, kw_only=True, tag="group_asked"):
@@ -44,7 +45,7 @@ class GroupOutcome(Message, frozen=True, kw_only=True, tag="group_outcome"):
     group: str
     number: int
     pair_id: str
-    frame: tuple[int, int]
+    frame: tuple[Bit, Bit]
 
 
 class GroupLost(Message, frozen=True, kw_only=True, tag="group_lost"):

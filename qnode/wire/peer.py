@@ -8,7 +8,7 @@ from zlib import crc32
 from qnode.wire.circuits import CircuitMessage
 from qnode.wire.codec import Codec, Message, WireError
 from qnode.wire.groups import GroupMessage
-from qnode.wire.quantum import Axis
+from qnode.wire.quantum import Axis, Bit
 from qnode.wire.routing import Hello, RoutingMessage
 
 
@@ -33,7 +33,7 @@ class TeleportOutcome(Message, frozen=True, kw_only=True, tag="teleport_outcome"
     """The Bell measurement's bits: apply X^x, then Z^z, to your half of the pair."""
 
     pair_id: str
-    bits: tuple[int, int]
+    bits: tuple[Bit, Bit]
     confirm: bool = False
     """Whether to answer with `QubitArrived`."""
 
@@ -50,7 +50,7 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
 
     pair_id: str
     axis: Axis
-    bit: int
+    bit: Bit
 
 
 PairNews = PairDiscarded | TeleportOutcome | QubitArrived | PreparedRemotely

@@ -6,13 +6,16 @@ that an application submits, ``$0`` is the first qubit that this very circuit pr
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from qnode.wire.codec import Message
 
 Role = Literal["communication", "storage"]
 Axis = Literal["X", "Y", "Z"] | tuple[float, float, float]
 """A measurement axis on the Bloch sphere; a vector need not be normalised."""
+Bit = Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
 class Prepare(Message, frozen=True, kw_only=True, tag="prepare"):

@@ -26,6 +26,7 @@ from orchestrator.inheritance import Inheritance
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LaunchError, LocalAgent
 from orchestrator.run_directory import (
+    INPUTS,
     REFUSED_SUFFIX,
     Door,
     RunDirectoryError,
@@ -385,6 +386,7 @@ class Testbed:
             security=None if ring is None else ring.security(place),
             fabric_key="" if ring is None else self._doors["fabric"].key,
             refused_path=str(refused_path(self.run_directory, f"node {configuration.name}")),
+            inputs_directory=str(self.run_directory / INPUTS),
         )
 
     def endpoint_of(self, place: str) -> str:

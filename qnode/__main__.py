@@ -11,6 +11,7 @@ import msgspec
 from setproctitle import setproctitle
 
 from qnode.config import NodeConfiguration
+from qnode.recording import RecordingTransport
 from qnode.runtime import Shell
 from qnode.transport import Transport
 
@@ -23,9 +24,11 @@ def serve(configuration: NodeConfiguration, *, listener: int | None = None) -> N
     os.umask(0o077)
     setproctitle(f"qloom: node {configuration.name}")
     gc.set_threshold(*COLLECT_SELDOM)
-    transport = Transport(configuration, listener=listener)
+    configuration = msgspec.structs.replace(configuration, process_id=os.getpid())
+    kind = RecordingTransport if configuration.inputs_directory else Transport
+    transport = kind(configuration, listener=listener)
     try:
-        Shell(msgspec.structs.replace(configuration, process_id=os.getpid()), transport).run()
+        Shell(configuration, transport).run()
     finally:
         transport.close()
 

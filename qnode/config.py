@@ -158,6 +158,8 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     fabric_key: str = ""
     refused_path: str = ""
     """A file for the counts of what was turned away."""
+    inputs_directory: str = ""
+    """For the file of what reaches this node from outside virtual time, which replays it; empty: none is written."""
     shake_s: float = 0.0
     """Longest random wall-clock pause before each frame, to show that scheduling changes nothing."""
 

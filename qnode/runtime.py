@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from qnode.clients import KEY_SHARE, LARGE_REQUESTS, SMALL_FRAME_BYTES, Client
 from qnode.config import NodeConfiguration
+from qnode.outside import CLIENTS, FABRIC, Outside
 from qnode.security.refusals import Kind, RefusedSockets
 from qnode.stack.events import (
     Action,
@@ -30,7 +31,7 @@ from qnode.stack.events import (
     TimerKey,
 )
 from qnode.stack.node import Node
-from qnode.transport import CLIENTS, FABRIC, Transport
+from qnode.transport import PRESENCE_INTERVAL_S
 from qnode.wire import application, fabric
 from qnode.wire.application import Request
 from qnode.wire.codec import WireError
@@ -48,8 +49,6 @@ LAST_WORDS_S = 1.0
 """Longest that is listened for what an ended process had still sent."""
 NODE_SHARE = 3
 """How many times the bytes that one session may send at a time all of a node's may: they fit into one block."""
-PRESENCE_INTERVAL_S = 1.0
-"""How often to look whether clients on other machines are still connected."""
 
 
 PROCESS_ENDED = "its process ended"
@@ -62,7 +61,7 @@ class SteppingForever(RuntimeError):
 class Shell:
     """One node process between its sockets."""
 
-    def __init__(self, configuration: NodeConfiguration, transport: Transport) -> None:
+    def __init__(self, configuration: NodeConfiguration, transport: Outside) -> None:
         self._configuration = configuration
         self._transport = transport
         self._node = Node(configuration)
@@ -90,7 +89,6 @@ class Shell:
         """Served at this instant."""
         self._limits = configuration.limits
         self._refused = RefusedSockets()
-        self._looked_at_s = 0.0
         self._window_bytes = 0
         """Of requests since the last block."""
         self._sends: list[fabric.Send] = []
@@ -115,7 +113,7 @@ class Shell:
                 continue
             if client.turn_since_s is None:
                 client.turn_since_s = now_s
-            elif now_s - client.turn_since_s > self._limits.turn_s:
+            elif self._transport.is_late(client.identity, client.turn_since_s, self._limits.turn_s):
                 self._end(client, f"it kept virtual time waiting for more than {self._limits.turn_s:g} s", outside=True)
 
     def _receive(self, *, timeout_ms: int | None = None) -> fabric.Grant | None:
@@ -135,13 +133,9 @@ class Shell:
 
     def _look_after_remote(self) -> None:
         """End the sessions of clients whose connections are gone."""
-        now_s = time.monotonic()
-        if now_s - self._looked_at_s < PRESENCE_INTERVAL_S:
-            return
-        self._looked_at_s = now_s
-        for client in list(self._clients.values()):
-            if client.remote and not client.ended and not self._transport.reaches(client.identity):
-                self._end(client, "its connection is gone", outside=True, limit=False)
+        remote = [client.identity for client in self._clients.values() if client.remote and not client.ended]
+        for identity in self._transport.gone(remote):
+            self._end(self._clients[identity], "its connection is gone", outside=True, limit=False)
 
     def _from_fabric(self) -> fabric.Grant | None:
         message = self._transport.from_fabric()
@@ -221,9 +215,11 @@ class Shell:
         while not self._halted:
             frames = 0
             while (self._expected or any(client.runs() for client in self._clients.values())) and not self._halted:
-                frames += 1
-                if not self._from_client() or frames % FRAMES_IN_A_ROW == 0:
-                    self._look_around()
+                if self._from_client():
+                    frames += 1
+                    if frames % FRAMES_IN_A_ROW:
+                        continue
+                self._look_around()
             ready = [client for client in self._clients.values() if client.inbox or client.ended]
             if not ready or self._halted:
                 return
@@ -473,8 +469,8 @@ class Shell:
     def _process_ended(self, identity: bytes) -> None:
         client = self._clients.get(identity)
         if client is not None:
-            until_s = time.monotonic() + LAST_WORDS_S
-            while self._from_client() and time.monotonic() < until_s:
+            began_s = time.monotonic()
+            while self._from_client() and not self._transport.is_late(identity, began_s, LAST_WORDS_S):
                 pass  # its last words may still be on their way
             if client.ended:
                 return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import zmq
 
 from qnode.config import NodeConfiguration
+from qnode.outside import CLIENTS, FABRIC
 from qnode.security.doorkeeper import Doorkeeper, secure_client, user_of
 from qnode.security.refusals import Refusals
 from qnode.wire import application, fabric
@@ -31,8 +32,8 @@ LINGER_MS = 500
 MOMENT_MS = 10
 """While virtual time waits for applications, only they are listened to for this long at a time."""
 
-FABRIC = "fabric"
-CLIENTS = "clients"
+PRESENCE_INTERVAL_S = 1.0
+"""How often to look whether clients on other machines are still connected."""
 
 
 class Transport:
@@ -72,6 +73,7 @@ class Transport:
         self._processes: dict[int, bytes] = {}
         self._leaving: dict[bytes, list[tuple[int, zmq.MessageTracker]]] = {}
         """Large answers that had not left when last looked at, with their sizes."""
+        self._looked_at_s = 0.0
 
     def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Wait until something is there; yield its source, and for a client whose process ended its identity.
@@ -145,7 +147,19 @@ class Transport:
         """A client has left."""
         self._leaving.pop(identity, None)
 
-    def reaches(self, identity: bytes) -> bool:
+    def gone(self, identities: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Those of some clients that are no longer connected, looked at once in a while only."""
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < PRESENCE_INTERVAL_S:
+            return ()
+        self._looked_at_s = now_s
+        return tuple(identity for identity in identities if not self._reaches(identity))
+
+    def is_late(self, identity: bytes, since_s: float, limit_s: float) -> bool:
+        """Whether a client has had more than ``limit_s`` since the monotonic clock showed ``since_s``."""
+        return time.monotonic() - since_s > limit_s
+
+    def _reaches(self, identity: bytes) -> bool:
         """Whether a client is still connected: an empty frame, which clients pass over, can be sent to it."""
         try:
             self._clients.send(identity, zmq.SNDMORE | zmq.NOBLOCK)

@@ -9,23 +9,17 @@ back. There is no ``fsync``: after a loss of power the file may end anywhere, ev
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 
 from orchestrator.scenario import Scenario
+from qnode.record_file import RecordFile, RecordFileError, bodies
 from qnode.wire.version import VERSION
 
-MAGIC = b"qloom journal 1\n"
-_FRAME = struct.Struct("<II")
-"""Before each record: its length and the CRC-32 of its bytes."""
-LONGEST_RECORD = 1 << 30
-READ_BYTES = 1 << 20
+MAGIC = b"qloom journal 2\n"
 
 
 class JournalError(Exception):
@@ -42,7 +36,9 @@ class Head(Record, tag=0, frozen=True):
     qloom_version: str
     wire_version: int
     scenario: bytes
-    """All of it, as JSON."""
+    """All of it, as JSON, in its own order: that of nodes is the order of what they do at one instant."""
+    held: bool = False
+    """Whether virtual time stood still at first, for somebody who steers."""
 
 
 class Begun(Record, tag=1, frozen=True):
@@ -113,20 +109,21 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
 
 
-def head_of(scenario: Scenario) -> Head:
+def head_of(scenario: Scenario, *, held: bool = False) -> Head:
     """The head of the journal of a run of ``scenario``."""
-    return Head(version("qloom"), VERSION, msgspec.json.encode(scenario, order="deterministic"))
+    return Head(version("qloom"), VERSION, msgspec.json.encode(scenario), held)
 
 
 class Journal:
     """The file, open for appending. Records are gathered until ``write``, which is one system call."""
 
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
-        self.path = path
-        self.size = size
+    def __init__(self, file: RecordFile) -> None:
+        self._file = file
+
+    @property
+    def size(self) -> int:
         """Bytes that have been written."""
-        self._descriptor = descriptor
-        self._gathered: list[bytes] = []
+        return self._file.size
 
     @classmethod
     def create(cls, path: Path, head: Head) -> Journal:
@@ -149,22 +146,17 @@ class Journal:
     @classmethod
     def _open(cls, path: Path, head: Head, size: int) -> Journal:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.ftruncate(descriptor, size)
-            os.lseek(descriptor, size, os.SEEK_SET)
+            journal = cls(RecordFile(path, MAGIC, size=size))
         except OSError as error:
             raise _cannot_write(path, error) from error
-        journal = cls(path, descriptor, size)
         if size == 0:
-            journal._gathered.append(MAGIC)
             journal.append(head)
             journal.write()
         return journal
 
     def append(self, record: AnyRecord) -> None:
         """Add a record, to be written with the next ``write``."""
-        body = _encode(record)
-        self._gathered += (_FRAME.pack(len(body), crc32(body)), body)
+        self._file.gather(_encode(record))
 
     def write(self) -> None:
         """Have on file all that was gathered.
@@ -172,19 +164,14 @@ class Journal:
         Raises:
             JournalError: it could not be written; what is on file up to ``size`` is whole.
         """
-        data = b"".join(self._gathered)
-        self._gathered.clear()
         try:
-            written = os.write(self._descriptor, data)
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
+            self._file.write()
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
-        self.size += len(data)
+            raise _cannot_write(self._file.path, error) from error
 
     def close(self) -> None:
         """No more records."""
-        os.close(self._descriptor)
+        self._file.close()
 
 
 def _cannot_write(path: Path, error: OSError) -> JournalError:
@@ -203,23 +190,10 @@ def records(path: Path, *, start: int = 0) -> Iterator[tuple[AnyRecord, int]]:
         JournalError: there is no such file, or it is no journal.
     """
     try:
-        file = path.open("rb", buffering=READ_BYTES)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from error
-    with file:
-        magic = file.read(len(MAGIC))
-        if magic != MAGIC:
-            if MAGIC.startswith(magic):
-                return  # it died with the first write
-            raise JournalError(f"{path} is no journal of this version: expected {MAGIC!r}, found {magic!r}")
-        end = max(start, len(MAGIC))
-        file.seek(end)
-        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-            length, check = _FRAME.unpack(frame)
-            if length > LONGEST_RECORD or len(body := file.read(length)) < length or crc32(body) != check:
-                return
-            end += _FRAME.size + length
+        for body, end in bodies(path, MAGIC, start=start):
             yield _decode(body), end
+    except RecordFileError as error:
+        raise JournalError(str(error)) from error
 
 
 def check_head(path: Path, found: AnyRecord, expected: Head) -> None:
@@ -230,10 +204,20 @@ def check_head(path: Path, found: AnyRecord, expected: Head) -> None:
     """
     if not isinstance(found, Head):
         raise JournalError(f"{path} does not begin with a head, but with {type(found).__name__}")
-    if (found.qloom_version, found.wire_version) != (expected.qloom_version, expected.wire_version):
-        raise JournalError(
-            f"{path} was written by qloom {found.qloom_version} with version {found.wire_version} of the wire; this is "
-            f"{expected.qloom_version} with {expected.wire_version}: repeat it with the version that wrote it"
-        )
+    check_versions(path, found)
     if found.scenario != expected.scenario:
         raise JournalError(f"{path} is the journal of another scenario or seed")
+
+
+def check_versions(path: Path, found: Head) -> None:
+    """See that a journal was written by this version.
+
+    Raises:
+        JournalError: it was written by another.
+    """
+    mine = version("qloom")
+    if (found.qloom_version, found.wire_version) != (mine, VERSION):
+        raise JournalError(
+            f"{path} was written by qloom {found.qloom_version} with version {found.wire_version} of the wire; this is "
+            f"{mine} with {VERSION}: repeat it with the version that wrote it"
+        )

@@ -153,7 +153,7 @@ class Server:
 
         Nothing happens before the supervisor says so; it watches the start with its own deadline.
         """
-        course, head = self._course, head_of(self._scenario)
+        course, head = self._course, head_of(self._scenario, held=self._configuration.held)
         if self._recover:
             course.recover(Path(self._configuration.journal), head)
             self._control.poll(round(SUPERVISOR_DEADLINE_S * 1000), zmq.POLLOUT)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -121,6 +122,12 @@ class FakeTransport:
 
     def forget(self, identity: bytes) -> None:
         self.deaf.discard(identity)
+
+    def gone(self, identities: Iterable[bytes]) -> tuple[bytes, ...]:
+        return ()
+
+    def is_late(self, identity: bytes, since_s: float, limit_s: float) -> bool:
+        return time.monotonic() - since_s > limit_s
 
     def watch(self, process_id: int, identity: bytes) -> int:
         if process_id == 404:

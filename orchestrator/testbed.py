@@ -206,6 +206,7 @@ class Testbed:
     async def __aenter__(self) -> Testbed:
         loop = asyncio.get_running_loop()
         self._ready, self._finished, self._failed = loop.create_future(), loop.create_future(), loop.create_future()
+        self._listening = loop.create_future()
         self._changed = asyncio.Event()
         adopted = None
         if self._adopts is not None:

@@ -17,6 +17,7 @@ LARGE_REQUESTS = (
     application.Report,
 )
 """Those whose frames may be larger than small."""
+PROCESS_ENDED = "its process ended"
 KEY_SHARE = 4
 """One key may have a quarter of a node's sessions."""
 
@@ -52,6 +53,10 @@ class Client:
     def runs(self) -> bool:
         """Whether virtual time must wait for it."""
         return self.holds_time and not self.waits and not self.ended
+
+    def is_let_go(self) -> bool:
+        """Whether this node has ended its session."""
+        return self.ended not in ("", PROCESS_ENDED)
 
     def take_inbox(self) -> list[Request]:
         """What it has sent since its last turn."""

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Iterable
 
-from qnode.clients import KEY_SHARE, LARGE_REQUESTS, SMALL_FRAME_BYTES, Client
+from qnode.clients import KEY_SHARE, LARGE_REQUESTS, PROCESS_ENDED, SMALL_FRAME_BYTES, Client
 from qnode.config import NodeConfiguration
 from qnode.outside import CLIENTS, FABRIC, Outside
 from qnode.security.refusals import Kind, RefusedSockets
@@ -49,9 +49,6 @@ LAST_WORDS_S = 1.0
 """Longest that is listened for what an ended process had still sent."""
 NODE_SHARE = 3
 """How many times the bytes that one session may send at a time all of a node's may: they fit into one block."""
-
-
-PROCESS_ENDED = "its process ended"
 
 
 class SteppingForever(RuntimeError):
@@ -122,11 +119,13 @@ class Shell:
         if any(client.remote for client in self._clients.values()):
             timeout_ms = round(PRESENCE_INTERVAL_S * 1000) if timeout_ms is None else timeout_ms
             self._look_after_remote()
-        for source, identity in self._transport.wait(timeout_ms):
+        for source, identity in self._transport.wait(timeout_ms, flooded=self._refused.flooded):
             if source == FABRIC:
                 grant = self._from_fabric() or grant
             elif source == CLIENTS:
-                self._from_client()
+                frames = 1
+                while self._from_client() and self._refused.flooded and frames < FRAMES_IN_A_ROW:
+                    frames += 1
             else:
                 self._process_ended(identity)
         return grant
@@ -225,7 +224,7 @@ class Shell:
                 return
             for client in sorted(ready, key=lambda client: client.session):
                 for request in client.take_inbox():
-                    if client.ended and client.ended != PROCESS_ENDED:
+                    if client.is_let_go():
                         break
                     if client.identity in self._clients:
                         self._ask(client, request)
@@ -298,7 +297,7 @@ class Shell:
 
     def _answer(self, action: Answer) -> None:
         client = self._of_session.get(action.session)
-        if client is not None:
+        if client is not None and not client.is_let_go():
             self._pause()
             client.answered += 1
             client.waits = False
@@ -325,6 +324,7 @@ class Shell:
         identity, user, frames = received
         if self._refused.are_muted(identity):
             self._transport.refusals.note("limit", "a socket that is not listened to any more")
+            self._refused.heard(rubbish=True)
             return True
         try:
             if len(frames) != 1:
@@ -350,6 +350,7 @@ class Shell:
             if client is None:
                 return
         elif isinstance(request, application.Wait):
+            self._refused.heard(rubbish=client.waits)
             client.waits = request.seen >= client.answered
             return
         elif isinstance(request, application.Attach):
@@ -357,6 +358,7 @@ class Shell:
             return
         else:
             self._refused.forgive(identity)
+            self._refused.heard(rubbish=False)
             reason = client.no_room(size, self._limits)
             if not reason and self._window_bytes + size > NODE_SHARE * self._limits.bytes_ahead:
                 reason = f"more than {NODE_SHARE * self._limits.bytes_ahead} bytes of requests at this node at a time"
@@ -444,6 +446,7 @@ class Shell:
         client = self._clients.get(identity)
         if kind is not None:
             self._transport.refusals.note(kind, reason)
+            self._refused.heard(rubbish=True)
             if self._refused.refuse(identity):
                 self._transport.refusals.note("limit", f"too many refusals in a row; the last: {reason}")
                 if client is not None:

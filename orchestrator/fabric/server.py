@@ -429,6 +429,7 @@ class Server:
         identity = frames[0]
         if self._refused.are_muted(identity):
             self._refusals.note("limit", "a socket that is not listened to any more")
+            self._refused.heard(rubbish=True)
             return True
         name = identity.decode(errors="replace").partition("+")[0]
         try:
@@ -456,6 +457,8 @@ class Server:
             self._hello(identity, name, message)
         elif name in self._engine.seats and self._is_past(identity, name):
             return  # its last words, after the instant of its end
+        elif name in self._engine.seats and identity != self._engine.label(name):
+            self._complain(identity, "impostor", f"frame from {identity!r} refused: no such start of node {name!r}")
         elif isinstance(message, fabric.Resumed) and self._gathers and name in self._engine.seats:
             self._returned(name, message.process_id, message)
         elif name not in self._up:
@@ -519,7 +522,9 @@ class Server:
     def _complain(self, identity: bytes, kind: Kind, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
         self._refusals.note(kind, reason)
-        if identity.decode(errors="replace").partition("+")[0] in self._up:
+        self._refused.heard(rubbish=True)
+        name = identity.decode(errors="replace").partition("+")[0]
+        if name in self._up and identity == self._engine.label(name):
             return
         if self._refused.refuse(identity):
             self._refusals.note("limit", f"too many refusals in a row; the last: {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,10 @@ message at all, not fitting the state of their sender, beyond a limit."""
 WRITE_INTERVAL_S = 0.5
 MOST_REFUSED_IN_A_ROW = 256
 """Frames of one socket that are refused with an answer; whoever goes on is not listened to any more."""
+MUCH_RUBBISH = 64
+RUBBISH_A_BREATH = 8
+BREATH_S = 0.0001
+"""A pause after so many refused frames in a row, in which others may compute."""
 MOST_REMEMBERED = 4096
 """Sockets of which refusals are remembered."""
 
@@ -80,10 +85,11 @@ class Refusals:
 
 
 class RefusedSockets:
-    """How often in a row each socket was refused; of many, the latest."""
+    """How often in a row each socket was refused; of many, the latest. Slows down while only rubbish comes."""
 
     def __init__(self) -> None:
         self._in_a_row: OrderedDict[bytes, int] = OrderedDict()
+        self._rubbish = 0
 
     def refuse(self, identity: bytes) -> bool:
         """One more; returns whether it was one too many, after which the socket is not listened to."""
@@ -92,6 +98,20 @@ class RefusedSockets:
         if len(self._in_a_row) > MOST_REMEMBERED:
             self._in_a_row.popitem(last=False)
         return count > MOST_REFUSED_IN_A_ROW
+
+    @property
+    def flooded(self) -> bool:
+        """Whether of late only rubbish came."""
+        return self._rubbish > MUCH_RUBBISH
+
+    def heard(self, *, rubbish: bool) -> None:
+        """One more frame. A process that gets nothing but rubbish leaves the processor to others now and then."""
+        if not rubbish:
+            self._rubbish = 0
+            return
+        self._rubbish += 1
+        if self._rubbish % RUBBISH_A_BREATH == 0:
+            time.sleep(BREATH_S)
 
     def mute(self, identity: bytes) -> None:
         """Listen to it no more."""

@@ -510,6 +510,11 @@ FABRIC: dict[str, tuple[bytes, tuple[bytes, ...], str]] = {
     "an identity that is no text": (b"\xff\xfe\x01", (b"\xc1",), "refused"),
     "two frames": (b"mallory", (packed({"type": "block"}),) * 2, "2 frames, expected one"),
     "a block without hello": (b"mallory", (packed({"type": "block"}),), "it has not said hello"),
+    "a block of another start of a node": (
+        b"alice+1",
+        (packed({"type": "block", "wake_at": 5}),),
+        "no such start of node 'alice'",
+    ),
     "an interrupt without hello": (
         b"mallory",
         (packed({"type": "interrupt", "reason": "me"}),),

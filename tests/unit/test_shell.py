@@ -85,7 +85,7 @@ class FakeTransport:
             else:
                 self.from_the_clients.append(each)
 
-    def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
+    def wait(self, timeout_ms: int | None = None, *, flooded: bool = False) -> Iterator[tuple[str, bytes]]:
         if not (self.from_the_fabric or self.from_the_clients or self.ended):
             self._go_on()
         sources = [(FABRIC, b"")] * bool(self.from_the_fabric) + [(CLIENTS, b"")] * bool(self.from_the_clients)

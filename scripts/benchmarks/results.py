@@ -42,7 +42,7 @@ def page() -> str:
     ]
     for path in sorted((DOCS / "results").glob("*.json")):
         figures = json.loads(path.read_text())
-        writer = {"bench": _bench, "soak": _soak}[path.stem]
+        writer = {"bench": _bench, "siege": _siege, "soak": _soak}[path.stem]
         lines += writer(figures)
     return "\n".join(lines) + "\n"
 
@@ -154,6 +154,33 @@ def _bench(figures: dict[str, Any]) -> list[str]:
         lines += ["### Pace 1.0", ""]
         lines += _table(["", "value"], [[name.replace("_", " "), value] for name, value in part.items()])
     return lines
+
+
+def _siege(figures: dict[str, Any]) -> list[str]:
+    lines = _heading("Hostile clients", figures)
+    lines += [
+        "Real frames, bent, torn, spliced and blown up, from strangers (by Unix sockets and by TCP), from holders of",
+        "keys that are good elsewhere or belong to somebody else, and from attached applications, while two honest",
+        "programs make and measure pairs. Same: the honest programs' run has the digest that it has in peace; beside",
+        "attached ones, who share its links, both ends of each pair read the same. Rate: of honest work, beside peace.",
+        "Growth: of memory, the most of any process.",
+        "",
+    ]
+    rows = [
+        [
+            mode,
+            each["frames"],
+            each["frames_per_s"],
+            sum(each["refused"].values()),
+            "yes" if each["same"] else "NO",
+            each["least_rate"],
+            max(each["growth_mebibytes"].values()),
+        ]
+        for mode, each in figures.items()
+        if mode in ("ipc", "tcp", "attached")
+    ]
+    columns = ["clients", "frames", "frames/s", "refusals counted", "same", "least rate", "growth, MiB"]
+    return [*lines, *_table(columns, rows)]
 
 
 def _soak(figures: dict[str, Any]) -> list[str]:

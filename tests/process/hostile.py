@@ -12,7 +12,6 @@ import os
 import random
 import runpy
 import shutil
-import signal
 import socket
 import struct
 import sys
@@ -494,13 +493,9 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=5000, help="honest work: pairs made and measured at both ends")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="keep the figures and write docs/results.md")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = figures(frames=arguments.frames, pairs=arguments.pairs, seed=arguments.seed)
     print(json.dumps(found, indent=2))
-    if arguments.write:
-        runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "benchmarks" / "results.py"))["keep"]("siege", found)
     return 0 if found["held"] else 1
 
 
@@ -543,7 +538,7 @@ def figures(*, frames: int, pairs: int, seed: int) -> dict[str, Any]:
         and max(each["growth_mebibytes"].values()) <= MOST_GROWTH_MEBIBYTES
         for mode, each in found.items()
     )  # fmt: skip
-    return {"held": held, "seed": seed, "command": f"scripts/soak --frames {frames}", **found}
+    return {"held": held, "seed": seed, **found}
 
 
 def same(undisturbed: dict[str, Any], disturbed: dict[str, Any], mode: Mode) -> bool:

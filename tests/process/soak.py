@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import chaos
+import hostile
 from fabric_kills import random_kills
 from kill_rounds import LATEST_KILL_S, VICTIMS, Round, interrupt_round, kill_round
 from program import World
@@ -29,6 +30,8 @@ from test_pytest_plugin import EXAMPLE, pytest_on
 
 KINDS = (*VICTIMS, "Ctrl-C")
 MOST_FAULTS_LEFT = 3
+SIEGE_PAIRS = 5000
+"""Of honest work in each siege."""
 
 
 def say(text: str) -> None:
@@ -131,13 +134,25 @@ def example(asked: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def siege(asked: argparse.Namespace) -> dict[str, Any]:
+    """Hostile clients beside honest work."""
+    found = hostile.figures(frames=asked.frames, pairs=SIEGE_PAIRS, seed=asked.seed)
+    return {**found, "failures": [] if found["held"] else ["a siege changed something; see its figures"]}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "kills": kills,
     "fabric": fabric,
     **{f"seeds-{name}": seeds(name) for name in chaos.NAMES},
     "example": example,
+    "siege": siege,
 }
-SIZES = {"kills": ("rounds",), "fabric": ("kills",), **{f"seeds-{name}": ("seeds",) for name in chaos.NAMES}}
+SIZES = {
+    "kills": ("rounds",),
+    "fabric": ("kills",),
+    **{f"seeds-{name}": ("seeds",) for name in chaos.NAMES},
+    "siege": ("frames",),
+}
 """The options that say how much of a part is run."""
 
 
@@ -154,6 +169,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50, help="of kills")
     parser.add_argument("--kills", type=int, default=30, help="of the fabric")
     parser.add_argument("--seeds", type=int, default=200, help="of each scenario; each seed is run twice")
+    parser.add_argument("--frames", type=int, default=1_000_000, help="of hostile clients")
     parser.add_argument("--seed", type=int, default=1, help="of random moments; the first of the scenarios' seeds")
     parser.add_argument("--write", action="store_true", help="keep the figures and write docs/results.md")
     asked = parser.parse_args()
@@ -176,7 +192,10 @@ def main() -> int:
             **figures,
         }
         if asked.write:
-            results["keep"]("soak", {part: found[part]})
+            if part == "siege":
+                results["keep"](part, found[part])
+            else:
+                results["keep"]("soak", {part: found[part]})
     print(json.dumps(found, indent=2))
     return 1 if any(part["failures"] for part in found.values()) else 0
 

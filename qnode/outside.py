@@ -17,7 +17,7 @@ class Outside(Protocol):
 
     refusals: Refusals
 
-    def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
+    def wait(self, timeout_ms: int | None = None, *, flooded: bool = False) -> Iterator[tuple[str, bytes]]:
         """Wait until something is there; yield its source, and for a client whose process ended its identity."""
 
     def to_fabric(self, message: fabric.ToFabric) -> None:

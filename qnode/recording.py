@@ -151,8 +151,8 @@ class RecordingTransport(Transport):
         self._note(Head(version("qloom"), VERSION, bare))
         self._write()
 
-    def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
-        sources = tuple(super().wait(timeout_ms))
+    def wait(self, timeout_ms: int | None = None, *, flooded: bool = False) -> Iterator[tuple[str, bytes]]:
+        sources = tuple(super().wait(timeout_ms, flooded=flooded))
         if not sources:
             return
         polled = Polled(self._moment, sources)

@@ -203,7 +203,7 @@ class ReplayTransport:
         self._recorded: bytes | None = None
         self._descriptors: dict[int, bytes] = {}
 
-    def wait(self, timeout_ms: int | None = None) -> Iterator[tuple[str, bytes]]:
+    def wait(self, timeout_ms: int | None = None, *, flooded: bool = False) -> Iterator[tuple[str, bytes]]:
         upcoming = self._next
         if isinstance(upcoming, Polled) and upcoming.moment == self._moment:
             self._step()

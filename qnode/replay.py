@@ -339,11 +339,12 @@ def _innermost(path: str, was: Any, now: Any) -> tuple[str, Any, Any]:
     """The smallest part in which two values differ."""
     if isinstance(was, bytes) and isinstance(now, bytes):
         try:
-            was, now = unsealed(was), unsealed(now)
+            messages = unsealed(was), unsealed(now)
         except WireError:
             return path, was, now
-        if was == now:
-            return path, was, now
+        if messages[0] == messages[1]:
+            return path, was, now  # it is put into other bytes
+        was, now = messages
     if isinstance(was, msgspec.Struct) and type(was) is type(now):
         parts: Iterable[Any] = was.__struct_fields__
         get: Callable[[Any, Any], Any] = getattr

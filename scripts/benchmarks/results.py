@@ -173,13 +173,13 @@ def _siege(figures: dict[str, Any]) -> list[str]:
             each["frames_per_s"],
             sum(each["refused"].values()),
             "yes" if each["same"] else "NO",
-            each["least_rate"],
+            each["rate"],
             max(each["growth_mebibytes"].values()),
         ]
         for mode, each in figures.items()
         if mode in ("ipc", "tcp", "attached")
     ]
-    columns = ["clients", "frames", "frames/s", "refusals counted", "same", "least rate", "growth, MiB"]
+    columns = ["clients", "frames", "frames/s", "refusals counted", "same", "rate", "growth, MiB"]
     return [*lines, *_table(columns, rows)]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from fabric_kills import run_with_kills
 from program import World, wait_until
 
 from orchestrator.scenario import Sockets
@@ -187,6 +188,18 @@ def test_another_user_cannot_speak_in_a_session(live: Any, bare_client: Any) -> 
         assert not other.socket.poll(300)
 
 
+def test_a_client_on_another_machine_is_missed_when_its_connection_is_gone(live: Any, bare_client: Any) -> None:
+    """It gives no process id; its session ends with its connection, and virtual time goes on."""
+    with bare_client(live.endpoint("alice"), keys=keys_of(live, "node-alice", "far")) as far:
+        far.attach("far")
+    events = live.testbed.run_directory / "events.jsonl"
+    with bare_client(live.endpoint("bob"), keys=keys_of(live, "node-bob", "near")) as near:
+        near.attach("near")
+        assert near.ask("sleep", duration_ps=10**9)["type"] == "done"
+        near.ask("detach")
+    wait_until(lambda: b"its connection is gone" in events.read_bytes(), "the end of the session")
+
+
 def test_nothing_secret_is_seen_from_outside(live: Any) -> None:
     testbed = live.testbed
     secrets = {pair.secret for pair in testbed._key_ring._pairs.values()}
@@ -214,6 +227,7 @@ def test_a_run_by_tcp_is_the_run_by_unix_sockets(world: World) -> None:
         report = json.loads(world.qloom("run", f"{name}.yaml", "--out", name, "--json").out)
         assert report["ok"], report
         digests[name] = report["digest"]
+        assert (world.directory / name).stat().st_mode & 0o777 == 0o700
     assert len(set(digests.values())) == 1, digests
 
 
@@ -272,3 +286,18 @@ def test_a_program_from_outside_is_let_in_and_its_refused_brothers_are_in_the_re
         world.qloom("down", "--all")
     report = json.loads((world.directory / "up" / "report.json").read_bytes())
     assert report["refused"] == {"node-alice": {"unknown_key": 1}}
+
+
+@pytest.mark.slow
+def test_a_killed_fabric_is_found_again_by_tcp(world: World) -> None:
+    """Its ports stay open while it is away; nodes and supervisor find another fabric with the same key behind them."""
+    source = PROGRAM.replace("range(20)", "range(300)")
+    programs = {name: (node, source.replace("sys.argv[1]", repr(remote))) for name, node, remote in PAIR}
+    scenario = world.scenario(programs, sockets={"transport": "tcp"})
+    undisturbed = run_with_kills(world, scenario, out="calm")
+    disturbed = run_with_kills(world, scenario, [undisturbed.journal_bytes // 2], out="killed")
+    assert disturbed.kills == len(disturbed.report["recoveries"]) == 1
+    assert disturbed.report["digest"] == undisturbed.report["digest"]
+
+
+PAIR = (("left", "alice", "bob"), ("right", "bob", "alice"))

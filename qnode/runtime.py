@@ -196,6 +196,7 @@ class Shell:
             operations=tuple(self._operations),
             notes=tuple(self._notes),
             applications=applications,
+            strangers=sum(not (client.expected or client.ended) for client in self._clients.values()),
             flowing=sum(not client.holds_time for client in self._clients.values()),
             expects=len(self._set) > len(self._housekeeping),
         )

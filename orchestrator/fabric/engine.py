@@ -126,6 +126,11 @@ class Engine:
         return sum(seat.applications for seat in self.seats.values() if not seat.gone)
 
     @property
+    def programs(self) -> int:
+        """How many of them are the scenario's."""
+        return self.applications - sum(seat.strangers for seat in self.seats.values() if not seat.gone)
+
+    @property
     def may_act_from_outside(self) -> bool:
         """Whether an application lets virtual time flow, so that there may be more to come though nothing is due."""
         return any(seat.flowing for seat in self.seats.values() if not seat.gone)
@@ -206,7 +211,8 @@ class Engine:
         if block.wake_at is not None and block.wake_at < self._window_end:
             raise ValueError(f"node {name} asks to be woken at {block.wake_at} ps, before its window's end")
         seat.holds, seat.blocked_once = False, True
-        seat.applications, seat.flowing, seat.expects = block.applications, block.flowing, block.expects
+        seat.applications, seat.strangers = block.applications, block.strangers
+        seat.flowing, seat.expects = block.flowing, block.expects
         self._blocks[name] = block
         self._holders -= 1
         if self._holders == 0:

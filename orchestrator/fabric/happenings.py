@@ -25,6 +25,7 @@ class NodeSeat:
     wake_at: int | None = None
     queued_wakes: set[int] = field(default_factory=set)
     applications: int = 0
+    strangers: int = 0
     flowing: int = 0
     expects: bool = False
     """Whether something may come of waking it."""

@@ -330,7 +330,7 @@ class Server:
         if not engine.settled:
             return None
         runs_programs = bool(self._scenario.applications) and not self._configuration.serves_until_stopped
-        if runs_programs and engine.applications == 0 and not engine.faults.brings_applications():
+        if runs_programs and engine.programs == 0 and not engine.faults.brings_applications():
             return "every application has ended"
         if self._stop_ps is not None and (due is None or due > self._stop_ps):
             wait_s = self._pace.until_due_s(self._stop_ps)

@@ -88,6 +88,8 @@ class Block(Message, frozen=True, kw_only=True, tag="block"):
     notes: tuple[Note, ...] = ()
     applications: int = 0
     """How many applications are attached or still expected."""
+    strangers: int = 0
+    """How many of them the scenario does not know; the run does not wait for their end."""
     flowing: int = 0
     """How many of them let virtual time flow, so that they may act at any moment of the wall clock."""
     expects: bool = False

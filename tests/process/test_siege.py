@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import msgspec
 import pytest
-from hostile import MEBIBYTE, MOST_GROWTH_MEBIBYTES, SHARES, Mode, besiege, peace, resident_bytes, same
+from hostile import MEBIBYTE, MOST_GROWTH_MEBIBYTES, SHARES, Mode, besiege, peace, resident_bytes, same, scenario
 from program import World, wait_until
 
 from orchestrator.scenario import Limits
@@ -35,11 +35,24 @@ def test_a_short_siege(world: World, mode: Mode) -> None:
     assert undisturbed["wall_s"] / siege.report["wall_s"] > LEAST_RATE
 
 
+def test_a_run_does_not_wait_for_the_end_of_a_visitor(world: World, bare_client: Any) -> None:
+    running = world.start("run", scenario(world, "ipc", pairs=300), "--json", "--out", "run")
+    (directory,) = wait_until(world.socket_directories, "the directory of sockets")
+    wait_until((directory / "testbed.json").exists, "every node to be up")
+    with bare_client(f"ipc://{directory}/node-alice") as visitor:
+        visitor.attach("visitor")
+        visitor.send(type="receive", call=9, peer="bob")
+        report = world.ended(running).report
+        assert visitor.receive()["code"] == "stopped"
+    assert report["ok"], report
+    assert report["ended_because"] == "every application has ended"
+
+
 @pytest.fixture(scope="module")
 def live(ideal: Any, testbed_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     limits = Limits(applications=ApplicationLimits(unread_bytes=MEBIBYTE, sent_bytes=1 << 30))
-    scenario = msgspec.structs.replace(ideal("alice", "bob"), limits=limits)
-    with testbed_of(scenario, tmp_path_factory.mktemp("small")) as live:
+    small = msgspec.structs.replace(ideal("alice", "bob"), limits=limits)
+    with testbed_of(small, tmp_path_factory.mktemp("small")) as live:
         yield live
 
 

@@ -70,6 +70,7 @@ def test_the_run_directory_holds_what_a_person_looks_for(plain_run: PlainRun) ->
     report, directory = plain_run.ended.report, plain_run.directory
     assert {path.name for path in directory.iterdir()} == {
         "events.jsonl",
+        "inputs",
         "journal",
         "logs",
         "manifest.json",

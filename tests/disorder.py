@@ -157,8 +157,8 @@ class Plan:
     """``link`` or what befalls a node and its number, as ``link:3``; when, and for how long (s)."""
     vanish: float = 0.0
     """How likely a qubit is lost in a window, from a slot that works again at once."""
-    cuts: tuple[FibreCut, ...] = ()
-    """Short ones, which circuits have to get over: so these do not count as disturbance."""
+    besides: tuple[Fault, ...] = ()
+    """Faults that circuits have to get over: so these do not count as disturbance."""
     loss: float = 0.0
     repeats: float = 0.0
     delays: float = 0.0
@@ -232,7 +232,7 @@ class Plan:
                 f"l{number}": Link(ends=(f"n{one}", f"n{other}"), length_km=self.length_km, heralding=heralding)
                 for number, (one, other) in enumerate(self.ends())
             },
-            faults=(*faults, *self.cuts),
+            faults=(*faults, *self.besides),
         )
 
 
@@ -415,7 +415,7 @@ class Outcome:
     ended: bool = False
 
 
-def _program(plan: CircuitPlan, number: int, outcome: Outcome, *, head: bool) -> Program:
+def program(plan: CircuitPlan, number: int, outcome: Outcome, *, head: bool) -> Program:
     purpose = f"c{number}"
     wait_ms = plan.starts_ms if head else plan.accepts_ms
     if wait_ms:
@@ -493,8 +493,8 @@ def carry_out(plan: Plan, *, testbed: Disordered | None = None) -> Disordered:
     for number, circuit in enumerate(plan.circuits):
         heads, tails = Outcome(), Outcome()
         outcomes.append((circuit, heads, tails))
-        testbed.start(f"n{circuit.head}", _program(circuit, number, heads, head=True), name=f"h{number}")
-        testbed.start(f"n{circuit.tail}", _program(circuit, number, tails, head=False), name=f"t{number}")
+        testbed.start(f"n{circuit.head}", program(circuit, number, heads, head=True), name=f"h{number}")
+        testbed.start(f"n{circuit.tail}", program(circuit, number, tails, head=False), name=f"t{number}")
     testbed.run(at_most_s=PATIENCE_S)
     end = testbed.now / PS + CLEAN_AFTER_S
     while testbed.left() and testbed.now / PS < end:

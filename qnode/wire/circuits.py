@@ -5,11 +5,15 @@ Upstream is towards the head, the end that opened the circuit; downstream is tow
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from qnode.wire.application import DistillationProtocol, DistillationSchedule, RequestKind, Swapping
 from qnode.wire.codec import Message
 from qnode.wire.quantum import Axis, Bit
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,9 +22,9 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
     link: str
     upstream: str
     downstream: str
-    operating_point: int = 0
-    distillation_rounds: int = 0
-    share: float = 0.0
+    operating_point: Count = 0
+    distillation_rounds: Count = 0
+    share: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Of the link's time."""
 
 
@@ -38,12 +42,12 @@ class Path(Message, frozen=True, kw_only=True, tag="path"):
     expected_rate_bpps: float
     priority: int
     purpose: str
-    slots: int
+    slots: Count
     swapping: Swapping
-    cutoff_ps: int | None
+    cutoff_ps: Count | None
     distillation_protocol: DistillationProtocol = "dejmps"
     distillation_schedule: DistillationSchedule = "recurrence"
-    end_distillation_rounds: int = 0
+    end_distillation_rounds: Count = 0
     shares_slots: bool = False
     """Whether the sender has no communication slots for this circuit alone: it wants to hear of pairs not wanted."""
 

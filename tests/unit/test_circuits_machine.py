@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from disorder import ON_LINKS, ON_MEMORIES, CircuitPlan, Disordered, Plan, carry_out
+from disorder import ON_LINKS, ON_MEMORIES, CircuitPlan, Disordered, Outcome, Plan, carry_out, program
 from drive import Lines, S
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.scenario.faults import FibreCut
+from orchestrator.scenario.faults import FibreCut, ManInTheMiddle
 from qnode.wire.circuits import Reserved
 from qnode.wire.peer import carried, unsealed
 
@@ -108,7 +109,7 @@ def test_a_circuit_gets_over_a_herald_that_only_one_end_hears(seed: int) -> None
         for_s=(1e-4, 0.05)[seed % 2],
     )
     struck = Lines()
-    testbed = carry_out(plan, testbed=Disordered(replace(plan, cuts=(cut,)), log=struck))
+    testbed = carry_out(plan, testbed=Disordered(replace(plan, besides=(cut,)), log=struck))
     assert [line["pair"] for line in struck.written if line["kind"] == "herald_lost"] == [herald["pair"]]
     assert {line["pair"] for line in testbed.of_kind("herald_missed")} == {herald["pair"]}
 
@@ -128,3 +129,25 @@ def test_a_swap_that_is_told_before_the_head_knows_that_its_path_stands_counts()
     early = [line for line in testbed.of_kind("swap") if line["node"] == "n2"]
     assert early[0]["at"] < S < testbed.of_kind("circuit_opened")[0]["at"]
     assert len([line for line in testbed.of_kind("circuit_pair_delivered") if line["end"] == "head"]) == 4
+
+
+class Unwatched(Disordered):
+    """Whose pairs may be anything."""
+
+    def _look(self, record: dict[str, Any]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_forged_words_between_nodes_bring_no_node_down(seed: int) -> None:
+    """Bits of every third message of the control plane flip, and the checksums are valid."""
+    eve = ManInTheMiddle(
+        name=f"eve{seed}", select="all", action="change", messages=("all",), flip_bits=1 + seed % 2, fraction=0.33
+    )
+    circuits = (CircuitPlan(head=0, tail=2, swapping="nested"), CircuitPlan(head=2, tail=1, kind="M"))
+    testbed = Unwatched(Plan(circuits=circuits, besides=(eve,), seed=seed, duration_s=1e-5))
+    for number, circuit in enumerate(circuits):
+        testbed.start(f"n{circuit.head}", program(circuit, number, Outcome(), head=True), name=f"h{number}")
+        testbed.start(f"n{circuit.tail}", program(circuit, number, Outcome(), head=False), name=f"t{number}")
+    testbed.run_for(30.0)
+    assert testbed.engine.faults.effects[eve.name]["message_changed"] > 100

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from drive import Lines
 from in_process import InProcess, Program
 
 from orchestrator.scenario import DoubleClick, Link, Network, Node, Scenario, Source
 from orchestrator.scenario.faults import Fault, FibreCut, ManInTheMiddle, MessageCorrupt
 from orchestrator.scenario.hardware import Hardware, Memory
+from qnode.stack.events import SendTo
 from qnode.wire.application import (
     AcceptCircuit,
     BellPair,
@@ -28,6 +28,7 @@ from qnode.wire.application import (
     SendMessage,
     Sleep,
 )
+from qnode.wire.circuits import Hop, Path
 from qnode.wire.quantum import Measure
 
 S = 10**12
@@ -89,22 +90,6 @@ def test_a_man_in_the_middle_forges_and_the_application_believes_it() -> None:
     assert not run.of_kind("message_dropped")
 
 
-@pytest.mark.parametrize("seed_of_flips", range(4))
-def test_forged_words_between_nodes_never_bring_a_node_down(seed_of_flips: int) -> None:
-    """Bits of the control plane's own messages flip and the checksums are valid: nodes drop what they cannot read."""
-    eve = ManInTheMiddle(
-        name=f"eve{seed_of_flips}",
-        link="ab",
-        action="change",
-        messages=("hello", "acknowledged"),
-        flip_bits=1,
-        fraction=0.5,
-    )
-    run = made_of(eve, network=True)
-    run.run_for(20.0)
-    assert run.engine.faults.effects[eve.name]["message_changed"] > 50
-
-
 def test_circuits_open_through_noise_that_drops_every_third_message() -> None:
     """The reliable channel repeats what the checksum has shown to be damaged."""
     run, opened = made_of(MessageCorrupt(name="noise", link="ab", probability=0.33), network=True), []
@@ -164,3 +149,36 @@ def test_half_a_pair_is_thrown_away_when_the_next_herald_skips_its_number() -> N
     assert all(isinstance(each, Outcomes) for each in measured[1:])
     missed = struck.of_kind("herald_missed")
     assert {(line["pair"], line["unheard_by"]) for line in missed} == {("ab/0", "a")}
+
+
+def test_a_path_with_an_operating_point_that_a_link_does_not_have_is_refused() -> None:
+    """As a man in the middle may make it: asked for at the fabric, it would be asked for again and again."""
+    run, opened = made_of(network=True), []
+    signalling = run.seats["b"].node.circuits.signalling
+    hop = Hop(link="ab", upstream="a", downstream="b", operating_point=16)
+
+    def tail() -> Program:
+        opened.append((yield AcceptCircuit(call=0, timeout_ps=S)))
+        yield Detach(call=0)
+
+    run.start("b", tail())
+    run.run_for(0.3)
+    path = Path(
+        circuit="a:0",
+        generation=0,
+        hops=(hop,),
+        kind="K",
+        minimum_fidelity=0.5,
+        rate_bpps=1.0,
+        expected_fidelity=1.0,
+        expected_rate_bpps=1.0,
+        priority=0,
+        purpose="",
+        slots=1,
+        swapping="asap",
+        cutoff_ps=None,
+    )
+    signalling.path("a", path)
+    assert not signalling.transits
+    (refused,) = (action for action in signalling.core.actions if isinstance(action, SendTo))
+    assert "operating points 0 to 0, not 16" in refused.message.message.reason  # type: ignore[union-attr]

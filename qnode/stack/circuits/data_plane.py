@@ -141,7 +141,8 @@ class Side:
         self.look()
 
     def refused(self, reason: str) -> None:
-        """The fabric will never make pairs on this link: a fault of the configuration."""
+        """The fabric will never make such pairs on this link: a fault of the configuration."""
+        self.to_herald = 0
         self.circuit.core.record("circuit_link_refused", circuit=self.circuit.name, link=self.link.name, reason=reason)
 
     def _move(self, pair: LinkPair) -> None:

@@ -391,6 +391,11 @@ class Signalling:
         for link in transit.links:
             if not self.link_works(link):
                 return Shortage(link, f"link {link} does not work at {name}")
+        for hop in path.hops[max(0, transit.position - 1) : transit.position + 1]:
+            known = len(self.link_layer.links[hop.link].operating_points)
+            if not 0 <= hop.operating_point < known:
+                reason = f"link {hop.link} has the operating points 0 to {known - 1}, not {hop.operating_point}"
+                return Shortage(hop.link, reason)
         found = self._reserve(transit)
         if isinstance(found, Shortage) and path.priority > 0:
             victims = self.reservations.victims(shares=transit.links, priority=path.priority, least=transit.least_slots)

@@ -273,3 +273,15 @@ def test_attempts_that_are_drawn_again_after_a_lost_herald_are_of_both_ends_agai
         ("B", "ab/0"),
     ]
     assert all(drive.engine.laboratory.occupancy[(node, "communication")].occupied == 1 for node in "AB")
+
+
+def test_when_the_end_that_would_hear_stops_asking_the_other_goes_on_asking_once() -> None:
+    quiet = clicking("single_click")
+    quiet.run()
+    click = quiet.lines("heralded")[0]["emitted_ps"][0] + LONG_PS // 2
+    drive = clicking("single_click", cut(click + 100, THIRD_KM, for_s=1.0))
+    drive.plan("B", click + MS // 10, fabric.Cancel(operation=2))
+    for number in (1, 2):
+        drive.generate("ab", "B", at=5 * S, number=number)
+    drive.run()
+    assert [name for name, event in drive.events if isinstance(event, fabric.Heralded)] == ["A", "B"]

@@ -144,6 +144,9 @@ def test_jitter_is_distributed_as_stated_whatever_its_correlation(distribution: 
     law = stats.uniform(0.45, 0.1) if distribution == "uniform" else stats.norm(0.5, 0.05)
     inflation = (1 + correlation) / (1 - correlation)
     assert abs(sum(delays) / MANY - 0.5) < SIGMAS * law.std() * math.sqrt(inflation / MANY)
+    variance = sum((delay - 0.5) ** 2 for delay in delays) / MANY
+    independent = MANY * (1 - correlation**2) / (1 + correlation**2)
+    assert abs(variance / law.var() - 1) < SIGMAS * math.sqrt(2 / independent)
     apart = delays[:: 1 if correlation == 0 else 20]  # 0.6^20 = 4e-5: as good as independent
     assert stats.kstest(apart, law.cdf).pvalue > 1e-5
     together = stats.pearsonr(delays[:-1], delays[1:]).statistic
@@ -478,3 +481,10 @@ def test_a_man_in_the_middle_drops_a_share_of_what_he_looks_for() -> None:
     drive = run(ManInTheMiddle(name="eve", link="ab", action="drop", fraction=0.3), count=1000)
     is_binomial(1000 - len(arrivals(drive)), 0.3, 1000)
     assert {line["fault"] for line in drive.lines("message_lost")} == {"eve"}
+
+
+def test_faults_of_one_channel_act_in_the_order_of_the_vocabulary() -> None:
+    """The man in the middle reads before the noise; struck the other way round, he could read nothing."""
+    noise = MessageCorrupt(name="noise", link="ab", probability=1.0)
+    drive = run(noise, ManInTheMiddle(name="eve", link="ab", action="read"), count=20)
+    assert effects(drive, "eve")["message_read"] == effects(drive, "noise")["message_corrupted"] == 20

@@ -894,6 +894,14 @@ def test_a_payload_is_its_frame_and_the_frame_s_checksum() -> None:
     assert peer.unsealed(payload) == peer.unsealed(memoryview(payload)) == message
 
 
+@pytest.mark.parametrize("name", ["peer.teleport_outcome", "network.swap_outcome", "network.pair_complete"])
+def test_what_is_a_bit_is_0_or_1(name: str) -> None:
+    protocol, message = BY_NAME[name]
+    field = "bits" if "teleport" in name else "frame"
+    with pytest.raises(WireError, match=field):
+        CODECS[protocol].decode(msgpack.packb({**as_plain(message), field: [0, 2]}))
+
+
 def test_one_to_three_flipped_bits_of_a_payload_are_always_found() -> None:
     """CRC-32 has a Hamming distance of at least 4 up to 11 kB (Koopman 2002)."""
     payload = peer.sealed(peer.PairDiscarded(pair_id="a-b/0", reason="old"))

@@ -151,3 +151,65 @@ def test_real_nodes_are_paused_stopped_and_started_again_and_serve_again(world: 
     again = world.run(path, "--out", "again")
     assert again["digest"] == report["digest"]
     world.wait_until_clean()
+
+
+TALKER = """\
+from qnode.sdk import attach
+
+with attach() as session:
+    for number in range(40):
+        session.send("b", b"%d" % number, tag=str(number))
+        session.sleep(0.01)
+"""
+LISTENER = """\
+from qnode.sdk import attach
+from qnode.sdk.errors import QloomError
+
+heard = forged = 0
+with attach() as session:
+    for number in range(40):
+        try:
+            payload = session.receive("a", tag=str(number), timeout_s=0.1)
+        except QloomError:
+            continue
+        heard += 1
+        forged += payload == b"forged"
+    session.report(heard=heard, forged=forged)
+"""
+
+
+@pytest.mark.slow
+def test_faults_of_messages_in_a_real_run_are_counted_by_name_and_the_same_again(world: World) -> None:
+    faults = [
+        {"kind": "message_corrupt", "link": "a-b", "probability": 0.3, "name": "noise"},
+        {
+            "kind": "man_in_the_middle",
+            "link": "a-b",
+            "action": "change",
+            "payload": "forged",
+            "tag": "7",
+            "name": "eve",
+        },
+        {"kind": "hold", "link": "a-b", "at_s": 0.2, "for_s": 0.05, "name": "jam"},
+    ]
+    expected = {
+        "name": "a third is damaged",
+        "value": "fault_effects.noise.message_corrupted",
+        "at_least": 1,
+        "at_most": 30,
+    }
+    path = world.scenario(
+        {"talks": ("a", TALKER), "listens": ("b", LISTENER)}, nodes=("a", "b"), faults=faults, expectations=[expected]
+    )
+    report = world.run(path, "--out", "out")
+    assert report["ok"], report["expectations"]
+    did = report["fault_effects"]
+    assert did["jam"]["message_held"] == did["jam"]["message_released"] == 5
+    assert did["eve"] == {"message_changed": 1}
+    damaged = did["noise"]["message_corrupted"]
+    log = [json.loads(line) for line in (world.directory / "out" / "events.jsonl").read_text().splitlines()]
+    dropped = [line for line in log if line["kind"] == "message_dropped"]
+    assert report["results"]["listens"]["heard"] == 40 - damaged == 40 - len(dropped)
+    assert [line for line in log if line["kind"] == "fault_effects"][0]["name"] in did
+    assert "noise did: message corrupted" in (world.directory / "out" / "report.txt").read_text()
+    assert world.run(path, "--out", "again")["digest"] == report["digest"]

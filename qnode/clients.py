@@ -15,6 +15,7 @@ LARGE_REQUESTS = (
     application.OpenCircuit,
     application.AcceptCircuit,
     application.Report,
+    application.NetqasmMessage,
 )
 """Those whose frames may be larger than small."""
 PROCESS_ENDED = "its process ended"

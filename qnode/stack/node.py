@@ -125,6 +125,7 @@ class Node:
             application.Sleep: self._sleep,
             application.Report: self._report,
             application.ReportKey: self._report_key,
+            application.NetqasmMessage: self._netqasm,
             application.Detach: self._detach,
         }
         self._numbers = PairNumbers(started_again=configuration.incarnation > 0)
@@ -334,6 +335,9 @@ class Node:
             fingerprint=request.fingerprint.hex(),
         )
         self.core.done(session, request.call)
+
+    def _netqasm(self, session: int, request: application.NetqasmMessage) -> None:
+        raise RequestRefused("unsupported", f"{self.configuration.name} executes no NetQASM")
 
     def _detach(self, session: int, request: application.Detach) -> None:
         self.core.done(session, request.call)

@@ -303,6 +303,20 @@ class ReportKey(Message, frozen=True, kw_only=True, tag="report_key"):
     waiting: bool = True
 
 
+Flavour = Literal["vanilla", "nv"]
+"""Which quantum instructions a NetQASM subroutine is made of: its bytes do not say (Dahlberg et al. 2022)."""
+
+
+class NetqasmMessage(Message, frozen=True, kw_only=True, tag="netqasm"):
+    """One message of a NetQASM host to its quantum node. Answered by ``netqasm_returned`` when it has been obeyed."""
+
+    call: int
+    message: bytes
+    """As ``netqasm.backend.messages`` packs it: a new application, an EPR socket, a subroutine, a stop or a signal."""
+    flavour: Flavour = "vanilla"
+    waiting: bool = True
+
+
 class Wait(Message, frozen=True, kw_only=True, tag="wait"):
     """The application now waits for its open calls, having seen ``seen`` answers. Not answered."""
 
@@ -340,6 +354,7 @@ Request = (
     | Sleep
     | Report
     | ReportKey
+    | NetqasmMessage
     | Wait
     | Detach
 )
@@ -493,6 +508,19 @@ class Received(Message, frozen=True, kw_only=True, tag="message"):
     payload: bytes
 
 
+class NetqasmReturned(Message, frozen=True, kw_only=True, tag="netqasm_returned"):
+    """What a NetQASM host is told: values that a subroutine returns, and at last that it is done, or an error."""
+
+    call: int
+    now_ps: int
+    messages: tuple[bytes, ...]
+    """In order, each as ``netqasm.backend.messages`` packs it."""
+    reason: str = ""
+    """The error in words, which the protocol's own message has none for."""
+    qubits: tuple[str, ...] = ()
+    """The NetQASM application's qubits by virtual address; empty where there is none."""
+
+
 class Done(Message, frozen=True, kw_only=True, tag="done"):
     """The request was carried out."""
 
@@ -545,6 +573,7 @@ Answer = (
     | Outcomes
     | Qubit
     | Received
+    | NetqasmReturned
     | Done
     | Failed
 )

@@ -168,7 +168,7 @@ def test_the_limits() -> None:
         "bytes of requests before virtual time moves on": LIMITS.bytes_ahead,
         "requests at one instant": LIMITS.requests_per_instant,
         "frames refused in a row": refusals.MOST_REFUSED_IN_A_ROW,
-        "a frame but of `send`, `run`, `report`, `open_circuit`, `accept_circuit`": clients.SMALL_FRAME_BYTES,
+        "a frame but of `send`, `run`, `report`, `open_circuit`, `accept_circuit`, `netqasm`": clients.SMALL_FRAME_BYTES,
         "elements of an array or a map": application.AT_MOST.max_length,
         "sessions of a node": LIMITS.sessions,
         "open pair requests": LIMITS.pair_requests,

@@ -263,6 +263,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("requests", application.ReceiveMessage(call=11, peer="b", tag="t")),
     ("requests", application.Sleep(call=12, duration_ps=10**12)),
     ("requests", application.Report(call=13, values={"a": 1.5, "b": (0.5, 0.25)})),
+    ("requests", application.NetqasmMessage(call=16, message=b"\x03", flavour="nv")),
     ("requests", application.ReportKey(call=15, remote="b", bits=9, fingerprint=bytes(range(16)), name="k")),
     ("requests", application.Wait(seen=4)),
     ("requests", application.Detach(call=14)),
@@ -306,6 +307,10 @@ EXAMPLES: list[tuple[str, Any]] = [
         application.GroupOpened(call=25, now_ps=3, group="a:group0", members=("a", "b"), centre="h", state="GHZ"),
     ),
     ("answers", application.GroupQubit(call=27, now_ps=3, group="a:group0", number=1, qubit="a#3")),
+    (
+        "answers",
+        application.NetqasmReturned(call=16, now_ps=3, messages=(b"\x00", b"\x01"), reason="r", qubits=("", "a#1")),
+    ),
     ("answers", application.Outcomes(call=5, now_ps=3, bits=(1,), qubits=("a#3",))),
     ("answers", application.Qubit(call=7, now_ps=3, qubit="b#0")),
     ("answers", application.Received(call=11, now_ps=3, sender="b", sender_application="x", tag="t", payload=b"\x01")),
@@ -492,6 +497,9 @@ GOLDEN: dict[str, str] = {
         "84a474797065a67265706f7274a463616c6c0da676616c75657382a161cb3ff8000000000000a16292cb3fe0000000000000"
         "cb3fd0000000000000a777616974696e67c3"
     ),
+    "requests.netqasm": (
+        "85a474797065a76e65747161736da463616c6c10a76d657373616765c40103a7666c61766f7572a26e76a777616974696e67c3"
+    ),
     "requests.report_key": (
         "87a474797065aa7265706f72745f6b6579a463616c6c0fa672656d6f7465a162a46269747309ab66696e6765727072696e74"
         "c410000102030405060708090a0b0c0d0e0fa46e616d65a16ba777616974696e67c3"
@@ -536,6 +544,10 @@ GOLDEN: dict[str, str] = {
     "answers.group_qubit": (
         "86a474797065ab67726f75705f7175626974a463616c6c1ba66e6f775f707303a567726f7570a8613a67726f757030a66e75"
         "6d62657201a57175626974a3612333"
+    ),
+    "answers.netqasm_returned": (
+        "86a474797065b06e65747161736d5f72657475726e6564a463616c6c10a66e6f775f707303a86d6573736167657392c40100"
+        "c40101a6726561736f6ea172a671756269747392a0a3612331"
     ),
     "answers.outcomes": (
         "85a474797065a86f7574636f6d6573a463616c6c05a66e6f775f707303a4626974739101a671756269747391a3612333"

@@ -119,6 +119,8 @@ class ApplicationLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """Of messages sent beyond, per second of virtual time."""
     message_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
     """Of messages from it that are unread at one node; further ones are dropped there."""
+    oracle: bool = True
+    """Whether it may ask for the true state of its qubits, which no real node knows."""
 
 
 def dedicable_slots(configuration: NodeConfiguration) -> int:

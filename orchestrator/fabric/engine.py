@@ -21,6 +21,7 @@ from orchestrator.fabric.happenings import (
     Delivery,
     Departure,
     HeraldArrival,
+    Looked,
     NodeSeat,
     QubitArrival,
     Wake,
@@ -333,6 +334,12 @@ class Engine:
             self.started(generation, generation.ask(ask))
         elif isinstance(action, fabric.Cancel):
             self._cancel(seat, operation.operation, action.operation, at)
+        elif isinstance(action, fabric.Look):
+            if not self.scenario.limits.applications.oracle:
+                reason = "this scenario lets no application see true states (limits.applications.oracle is false)"
+                raise OperationRefused("denied", reason)
+            sees = at + self.agenda.lookahead_ps
+            self.agenda.add(sees, EventClass.OPERATION, seat.number, Looked(seat, operation.operation, action))
         else:
             self._link(seat, action.link)
             self.laboratory.owned(seat.name, action.qubit)
@@ -397,6 +404,8 @@ class Engine:
             return self._herald(what, at)
         if isinstance(what, Departure):
             return self._depart(what, at)
+        if isinstance(what, Looked):
+            return self._look(what, at)
         if isinstance(what, QubitArrival):
             return self._arrive(what, at)
         self.faults.carry_out(what, at)
@@ -561,6 +570,18 @@ class Engine:
         self.log.write(at, "transmitted", node=seat.name, link=what.link, qubit=what.qubit, survived=survived)
         self.agenda.add(arrival, EventClass.ARRIVAL, seat.number, QubitArrival(what.link, far, what.qubit, survived))
         return self._tell(seat, fabric.Completed(at=at, operation=what.operation))
+
+    def _look(self, what: Looked, at: int) -> tuple[NodeSeat, ...]:
+        seat = what.seat
+        if seat.gone:
+            return ()
+        try:
+            names, state = self.laboratory.look(seat.name, what.look.qubits, at, entangled=what.look.entangled)
+        except OperationRefused as refusal:
+            event = fabric.Refused(at=at, operation=what.operation, code=refusal.code, reason=refusal.reason)
+            return self._tell(seat, event)
+        self.log.write(at, "oracle_looked", node=seat.name, qubits=names)
+        return self._tell(seat, fabric.Seen(at=at, operation=what.operation, qubits=names, state=state))
 
     def lose_in_fibre(self, qubit: str, transmission: Transmission, at: int) -> None:
         """A qubit that was sent never arrives; if nobody is told, |0> arrives in its place."""

@@ -76,6 +76,15 @@ class Departure:
 
 
 @dataclass(slots=True)
+class Looked:
+    """A node looks at the true state of its qubits now."""
+
+    seat: NodeSeat
+    operation: int
+    look: fabric.Look
+
+
+@dataclass(slots=True)
 class QubitArrival:
     """A transmitted qubit reaches the far end now, or would have."""
 
@@ -125,7 +134,7 @@ class Delivery:
         return tuple(self.event.at - sum(latencies[position:]) for position in range(len(latencies)))
 
 
-What = Wake | CircuitStep | Departure | QubitArrival | HeraldArrival | Delivery | Strike | Heal
+What = Wake | CircuitStep | Departure | Looked | QubitArrival | HeraldArrival | Delivery | Strike | Heal
 
 
 def comes_to_something(what: What) -> bool:
@@ -138,4 +147,4 @@ def comes_to_something(what: What) -> bool:
         return not what.lost
     if isinstance(what, Strike | Heal):
         return not what.for_ever  # but see Faults.holds_back
-    return not (isinstance(what, CircuitStep | Departure) and what.seat.gone)
+    return not (isinstance(what, CircuitStep | Departure | Looked) and what.seat.gone)

@@ -20,6 +20,9 @@ from orchestrator.scenario import Transmission
 from orchestrator.scenario.hardware import Hardware
 from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
 
+MOST_SEEN = 8
+"""Qubits of one look: a matrix of 1 MiB."""
+
 
 class OperationRefused(Exception):
     """The fabric will not do an operation; nothing was changed."""
@@ -345,6 +348,23 @@ class Laboratory:
         for name in names:
             self._decohere(copy, self.qubits[name], at)
         return copy.reduced(names)
+
+    def look(self, node: str, names: Sequence[str], at: int, *, entangled: bool) -> tuple[tuple[str, ...], bytes]:
+        """Qubits and their true state at ``at``, of ``names`` of ``node`` alone or with all that they are ``entangled``
+        with: a density matrix, row-major complex128, little-endian. Changes nothing.
+
+        Raises:
+            OperationRefused: one of them is not ``node``'s, or they are too many.
+        """
+        for name in names:
+            self.owned(node, name)
+        if entangled:
+            others = {each for name in names for each in self.registers.qubits_with(name)}.difference(names)
+            names = (*names, *sorted(others, key=lambda name: (name.partition("#")[0], len(name), name)))
+        if not 1 <= len(names) <= MOST_SEEN or len(set(names)) != len(names):
+            reason = f"a look at the qubits {', '.join(names)}, expected 1 to {MOST_SEEN} different ones"
+            raise OperationRefused("limit", reason)
+        return tuple(names), self.aged_state(names, at).astype("<c16").tobytes(order="C")
 
     def _present(self, node: str, names: Sequence[str], at: int) -> list[TrueQubit]:
         """The qubits, owned and aged to ``at``."""

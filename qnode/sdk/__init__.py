@@ -1,7 +1,7 @@
 """What an application imports: ``attach`` for the blocking flavour, ``aio`` for asyncio, circuits and errors."""
 
 from qnode.sdk.blocking import Group, Session, VirtualCircuit, attach
-from qnode.sdk.calls import CircuitOutcome
+from qnode.sdk.calls import CircuitOutcome, OracleView
 from qnode.sdk.circuit import Circuit
 from qnode.sdk.errors import (
     BadMessage,
@@ -49,6 +49,7 @@ __all__ = [
     "NoTime",
     "NodeGone",
     "NotYours",
+    "OracleView",
     "Outcomes",
     "PairDiscarded",
     "QloomError",

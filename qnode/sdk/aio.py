@@ -184,6 +184,7 @@ class AsyncSession:
     send = _awaitable(calls.send)
     receive = _awaitable(calls.receive)
     sleep = _awaitable(calls.sleep)
+    oracle_state = _awaitable(calls.oracle_state)
     report = _awaitable(calls.report)
     report_key = _awaitable(calls.report_key)
 

@@ -114,6 +114,7 @@ class Session:
     send = _blocking(calls.send)
     receive = _blocking(calls.receive)
     sleep = _blocking(calls.sleep)
+    oracle_state = _blocking(calls.oracle_state)
     report = _blocking(calls.report)
     report_key = _blocking(calls.report_key)
 

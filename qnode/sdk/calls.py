@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -240,6 +241,16 @@ class CircuitOutcome:
     """As if the pair had been Phi+: along equal axes the two ends' bits agree for X and Z and differ for Y."""
 
 
+@dataclass(frozen=True, slots=True)
+class OracleView:
+    """The true state of qubits, as no real node knows it."""
+
+    qubits: tuple[str, ...]
+    """Those that were asked for, then those that they are entangled with, by name."""
+    density_matrix: tuple[tuple[complex, ...], ...]
+    """Of side 2^n, the first qubit most significant."""
+
+
 def expect_kind(opened: application.CircuitOpened, kind: application.RequestKind) -> None:
     """Refuse to take from a circuit what it does not give.
 
@@ -428,6 +439,26 @@ def receive(peer: str, *, tag: str = "", timeout_s: float | None = None) -> Call
 def sleep(duration_s: float) -> Call[None]:
     """Let virtual time pass."""
     return Call(application.Sleep(call=0, duration_ps=round(duration_s * PICOSECONDS)), _nothing)
+
+
+def oracle_state(*qubits: QubitLike, entangled: bool = False) -> Call[OracleView]:
+    """The oracle's view: the true state of qubits of this session, which is not changed by the look.
+
+    For checks and for teaching; no real node can do it. A scenario forbids it by ``limits.applications.oracle: false``,
+    which raises ``Denied``.
+
+    Args:
+        entangled: also of all that they are entangled with, at whatever node that lies.
+    """
+
+    def view(answer: application.TrueState) -> OracleView:
+        numbers = struct.unpack(f"<{len(answer.state) // 8}d", answer.state)
+        values = [complex(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+        side = 1 << len(answer.qubits)
+        rows = (tuple(values[start : start + side]) for start in range(0, side * side, side))
+        return OracleView(answer.qubits, tuple(rows))
+
+    return Call(application.OracleState(call=0, qubits=tuple(map(name_of, qubits)), entangled=entangled), view)
 
 
 def report(**values: float | tuple[float, float]) -> Call[None]:

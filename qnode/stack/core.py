@@ -75,7 +75,7 @@ class Core:
     """Sends so that it arrives once and in order; None without a control plane."""
     _operations: int = 0
 
-    def operate(self, action: fabric.Circuit | fabric.Generate | fabric.Cancel | fabric.Transmit, then: Pending) -> int:
+    def operate(self, action: fabric.Action, then: Pending) -> int:
         """Have the fabric start ``action`` now; ``then`` hears of its end. Returns the operation's number."""
         operation = self._operations
         self._operations += 1

@@ -51,7 +51,7 @@ class Operate(msgspec.Struct, frozen=True):
     """Have the fabric do something to qubits, from now on."""
 
     operation: int
-    action: fabric.Circuit | fabric.Generate | fabric.Cancel | fabric.Transmit
+    action: fabric.Action
 
 
 class SendTo(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ FAILURES: dict[str, FailureCode] = {
     "limit": "limit",
     "gone": "gone",
     "inconclusive": "inconclusive",
+    "denied": "denied",
 }
 """The fabric's refusal codes that an application is told as they are; any other is ``refused``."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qnode.config import NetworkConfiguration, NodeConfiguration
-from qnode.stack import local_operations
+from qnode.stack import local_operations, oracle
 from qnode.stack.channel import Channel
 from qnode.stack.circuits.service import Circuits
 from qnode.stack.core import Core, RequestRefused, Session
@@ -42,7 +42,7 @@ from qnode.wire.circuits import (
     Teardown,
 )
 from qnode.wire.codec import WireError
-from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused, SlotsOutOfService
+from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused, Seen, SlotsOutOfService
 from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, GroupOutcome, GroupReady
 from qnode.wire.peer import (
     Acknowledged,
@@ -123,6 +123,7 @@ class Node:
             application.SendMessage: self.mailbox.send,
             application.ReceiveMessage: self.mailbox.receive,
             application.Sleep: self._sleep,
+            application.OracleState: lambda session, request: oracle.ask(self.core, session, request),
             application.Report: self._report,
             application.ReportKey: self._report_key,
             application.NetqasmMessage: self._netqasm,
@@ -220,6 +221,8 @@ class Node:
             self.transmission.arrived(event)
         elif isinstance(event, Lost):
             self.transmission.lost(event)
+        elif isinstance(event, Seen):
+            oracle.seen(core, event)
         elif isinstance(event, SlotsOutOfService):
             self._slots_out_of_service(event)
         elif isinstance(event, Started) and self.configuration.network is not None:

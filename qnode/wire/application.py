@@ -281,6 +281,16 @@ class Sleep(Message, frozen=True, kw_only=True, tag="sleep"):
     waiting: bool = True
 
 
+class OracleState(Message, frozen=True, kw_only=True, tag="oracle_state"):
+    """Ask for the true state of qubits, as no real node can. Answered by ``true_state``, or ``failed``: ``denied``."""
+
+    call: int
+    qubits: Annotated[tuple[str, ...], AT_MOST]
+    entangled: bool = False
+    """Whether also of all that they are entangled with, wherever that lies."""
+    waiting: bool = True
+
+
 class Report(Message, frozen=True, kw_only=True, tag="report"):
     """Named numbers for the run's report, each alone or with its standard error. Answered by ``done``."""
 
@@ -352,6 +362,7 @@ Request = (
     | SendMessage
     | ReceiveMessage
     | Sleep
+    | OracleState
     | Report
     | ReportKey
     | NetqasmMessage
@@ -521,6 +532,17 @@ class NetqasmReturned(Message, frozen=True, kw_only=True, tag="netqasm_returned"
     """The NetQASM application's qubits by virtual address; empty where there is none."""
 
 
+class TrueState(Message, frozen=True, kw_only=True, tag="true_state"):
+    """The oracle's view of qubits at this instant."""
+
+    call: int
+    now_ps: int
+    qubits: tuple[str, ...]
+    """Those that were asked for, then those that they are entangled with, by name."""
+    state: bytes
+    """Their density matrix, the first qubit most significant: row-major complex128, little-endian."""
+
+
 class Done(Message, frozen=True, kw_only=True, tag="done"):
     """The request was carried out."""
 
@@ -574,6 +596,7 @@ Answer = (
     | Qubit
     | Received
     | NetqasmReturned
+    | TrueState
     | Done
     | Failed
 )

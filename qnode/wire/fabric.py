@@ -36,12 +36,23 @@ class Transmit(Message, frozen=True, kw_only=True, tag="transmit"):
     qubit: str
 
 
+class Look(Message, frozen=True, kw_only=True, tag="look"):
+    """Tell the true state of qubits of this node, which a look does not change: for an application that asks."""
+
+    qubits: tuple[str, ...]
+    entangled: bool = False
+    """Whether also of all that they are entangled with, wherever that lies."""
+
+
+Action = Circuit | Generate | Cancel | Transmit | Look
+
+
 class Operation(Message, frozen=True, kw_only=True):
     """One thing to do at the fabric, starting at ``at``; ``operation`` numbers it within its node."""
 
     operation: int
     at: int
-    action: Circuit | Generate | Cancel | Transmit
+    action: Action
 
 
 class Send(Message, frozen=True, kw_only=True):
@@ -190,7 +201,18 @@ class SlotsOutOfService(Message, frozen=True, kw_only=True, tag="slots_out_of_se
     """The qubits that lay in those which have failed now."""
 
 
-Event = Delivered | Completed | Refused | Heralded | Arrived | Lost | SlotsOutOfService
+class Seen(Message, frozen=True, kw_only=True, tag="seen"):
+    """What a ``Look`` showed. The node hands it to the application that asked, and takes no notice itself."""
+
+    at: int
+    operation: int
+    qubits: tuple[str, ...]
+    """Those that were named, then those that they are entangled with, by name."""
+    state: bytes
+    """Their density matrix, the first qubit most significant: row-major complex128, little-endian."""
+
+
+Event = Delivered | Completed | Refused | Heralded | Arrived | Lost | SlotsOutOfService | Seen
 
 
 class Grant(Message, frozen=True, kw_only=True, tag="grant"):

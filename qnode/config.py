@@ -103,6 +103,9 @@ class ApplicationLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """Of large answers that it does not read; beyond it is detached."""
     turn_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
     """Wall seconds that one from outside the scenario may keep virtual time waiting before it is detached."""
+    memory_slots: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Of a node, that its qubits and the attempts of its pair requests may take: a request beyond waits. The circuits
+    that it opens may reserve as many again. Null: all that are free."""
     pair_requests: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Open requests for pairs."""
     measured_pairs: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000

@@ -449,9 +449,9 @@ class Shell:
             self._transport.refusals.note(kind, reason)
             self._refused.heard(rubbish=True)
             if self._refused.refuse(identity):
-                self._transport.refusals.note("limit", f"too many refusals in a row; the last: {reason}")
+                self._transport.refusals.note("limit", f"too many refusals; the last: {reason}")
                 if client is not None:
-                    self._end(client, f"too many frames in a row that are no requests; the last: {reason}")
+                    self._end(client, f"too many frames that are no requests; the last: {reason}")
                 return
         if client is not None:
             client.answered += 1

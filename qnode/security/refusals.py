@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-import time
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Literal
@@ -28,12 +28,11 @@ Kind = Literal[
 one of its own, one that never finished its handshake. Frames: under another's name, of another version of the wire, no
 message at all, not fitting the state of their sender, beyond a limit."""
 WRITE_INTERVAL_S = 0.5
-MOST_REFUSED_IN_A_ROW = 256
-"""Frames of one socket that are refused with an answer; whoever goes on is not listened to any more."""
+MOST_REFUSED = 64
+"""Frames of one socket that are refused with an answer, beyond those that were taken; whoever goes on is muted."""
 MUCH_RUBBISH = 64
 RUBBISH_A_BREATH = 8
-BREATH_S = 0.0001
-"""A pause after so many refused frames in a row, in which others may compute."""
+"""After so many refused frames in a row, others may compute first."""
 MOST_REMEMBERED = 4096
 """Sockets of which refusals are remembered."""
 
@@ -85,19 +84,19 @@ class Refusals:
 
 
 class RefusedSockets:
-    """How often in a row each socket was refused; of many, the latest. Slows down while only rubbish comes."""
+    """How often each socket was refused, less what was taken of it; of many, the latest. Steps back for others."""
 
     def __init__(self) -> None:
-        self._in_a_row: OrderedDict[bytes, int] = OrderedDict()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._rubbish = 0
 
     def refuse(self, identity: bytes) -> bool:
         """One more; returns whether it was one too many, after which the socket is not listened to."""
-        count = self._in_a_row.pop(identity, 0) + 1
-        self._in_a_row[identity] = count
-        if len(self._in_a_row) > MOST_REMEMBERED:
-            self._in_a_row.popitem(last=False)
-        return count > MOST_REFUSED_IN_A_ROW
+        count = self._counts.pop(identity, 0) + 1
+        self._counts[identity] = count
+        if len(self._counts) > MOST_REMEMBERED:
+            self._counts.popitem(last=False)
+        return count > MOST_REFUSED
 
     @property
     def flooded(self) -> bool:
@@ -111,18 +110,20 @@ class RefusedSockets:
             return
         self._rubbish += 1
         if self._rubbish % RUBBISH_A_BREATH == 0:
-            time.sleep(BREATH_S)
+            os.sched_yield()
 
     def mute(self, identity: bytes) -> None:
         """Listen to it no more."""
-        self._in_a_row[identity] = MOST_REFUSED_IN_A_ROW
+        self._counts[identity] = MOST_REFUSED
         self.refuse(identity)
 
     def are_muted(self, identity: bytes) -> bool:
         """Whether it is not listened to."""
-        return self._in_a_row.get(identity, 0) > MOST_REFUSED_IN_A_ROW
+        return self._counts.get(identity, 0) > MOST_REFUSED
 
     def forgive(self, identity: bytes) -> None:
-        """It has said something sensible."""
-        if self._in_a_row:
-            self._in_a_row.pop(identity, None)
+        """It has said something sensible, which makes up for one refusal."""
+        if identity in self._counts:
+            self._counts[identity] -= 1
+            if not self._counts[identity]:
+                del self._counts[identity]

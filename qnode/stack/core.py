@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -125,6 +126,13 @@ class Core:
     def record(self, kind: str, **details: Any) -> None:
         """Write a line into the event log."""
         self.actions.append(Record(kind, details))
+
+    def room(self, session: int) -> float:
+        """How many more slots the qubits of ``session`` may take, whether or not they are free."""
+        most = self.configuration.limits.memory_slots
+        if most is None:
+            return math.inf
+        return most - sum(held.session == session for held in self.memory.qubits.values())
 
     def qubit_of(self, session: int, name: str) -> HeldQubit:
         """A qubit that ``session`` may use.

@@ -16,7 +16,7 @@ end whose slots are shared is told when the other wants none (`LinkWaits`), and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class Consumer(Protocol):
     @property
     def reserved(self) -> bool:
         """Whether communication slots are set aside for it."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its application has as many slots as it may, so that it waits as if none were free."""
 
     @property
     def priority(self) -> int:
@@ -161,6 +165,10 @@ class LinkLayer:
         """How many want pairs of a link."""
         return sum(consumer.link.name == link and consumer.to_herald > 0 for consumer in self.consumers)
 
+    def slots_bound_for(self, consumers: Collection[Consumer]) -> int:
+        """How many slots are bound to attempts for some consumers."""
+        return sum(each.bound_for in consumers for series in self.generating.values() for each in series)
+
     def pump(self) -> None:
         """Start attempts wherever a consumer wants a pair and a communication slot is free."""
         memory = self.core.memory
@@ -180,7 +188,7 @@ class LinkLayer:
                 if key in self._follows and self._follows[key] <= 0:
                     break
                 free = memory.free("communication")
-                if free == 0 or (not consumer.reserved and free <= self.set_aside):
+                if free == 0 or (not consumer.reserved and free <= self.set_aside) or consumer.is_full:
                     self._starve(consumer, key)
                     break
                 self._start(consumer, key)

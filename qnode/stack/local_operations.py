@@ -97,12 +97,17 @@ def _check(core: Core, session: int, steps: tuple[Step, ...]) -> None:
     roles: dict[str, str] = {}
     ended: dict[str, str] = {}
     prepared = 0
+    room = core.room(session)
     for position, step in enumerate(steps):
         where = f"step {position} ({step.__struct_config__.tag})"
         if isinstance(step, Prepare):
             if step.qubit:
                 raise RequestRefused("bad_request", f"{where}: the node names a prepared qubit; leave `qubit` empty")
             _take_slot(core, free, step.role, where)
+            room -= 1
+            if room < 0:
+                most = core.configuration.limits.memory_slots
+                raise RequestRefused("limit", f"{where}: an application may have {most} memory slots; free some")
             roles[f"${prepared}"] = step.role
             prepared += 1
             continue
@@ -122,6 +127,7 @@ def _check(core: Core, session: int, steps: tuple[Step, ...]) -> None:
                 roles[step.qubit] = step.role
         elif isinstance(step, Measure | MeasureBell | Discard):
             verb = "discarded" if isinstance(step, Discard) else "measured"
+            room += len(names)
             for name in names:
                 ended[name] = f"{verb} by an earlier step of the same circuit"
 

@@ -37,6 +37,7 @@ class LinkMonitor:
     purpose: str = "monitor"
     at_once: int = 1
     reserved: bool = False
+    is_full: bool = False
     priority: int = -1
     estimate: Estimate = field(default_factory=Estimate)
     bits: OrderedDict[int, int] = field(default_factory=OrderedDict)

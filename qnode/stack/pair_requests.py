@@ -59,6 +59,15 @@ class PairRequest:
         return ("pairs", str(self.session), self.call)
 
     @property
+    def is_full(self) -> bool:
+        """Whether the application's qubits and attempts fill the slots that it may have."""
+        core = self.requests.core
+        if core.configuration.limits.memory_slots is None:
+            return False
+        attempts = self.requests.link_layer.slots_bound_for(self.requests.of_session(self.session))
+        return core.room(self.session) <= attempts
+
+    @property
     def priority(self) -> int:
         """As asked."""
         return self.asked.priority
@@ -131,9 +140,13 @@ class PairRequests:
         if asked.timeout_ps is not None:
             self.core.set_timer(asked.timeout_ps, request.timer)
 
+    def of_session(self, session: int) -> list[PairRequest]:
+        """Those of one application."""
+        return [request for request in self.requests.values() if request.session == session]
+
     def _check_limits(self, session: int, asked: RequestPairs) -> None:
         limits = self.core.configuration.limits
-        mine = [request for request in self.requests.values() if request.session == session]
+        mine = self.of_session(session)
         if len(mine) >= limits.pair_requests:
             reason = f"{limits.pair_requests} pair requests of this application are open; cancel some"
             raise RequestRefused("limit", reason)
@@ -184,7 +197,7 @@ class PairRequests:
 
     def forget(self, session: int) -> None:
         """The session is over: end its requests."""
-        for request in [request for request in self.requests.values() if request.session == session]:
+        for request in self.of_session(session):
             self.end(request, "its application is gone", "cancelled")
 
     def end(self, request: PairRequest, why: str, code: str, reason: str = "") -> None:

@@ -11,7 +11,7 @@ from test_shell import CONFIGURATION, HALT, A, B, FakeTransport, attach, calls, 
 from qnode.clients import SMALL_FRAME_BYTES
 from qnode.config import ApplicationLimits
 from qnode.runtime import Shell
-from qnode.security.refusals import MOST_REFUSED_IN_A_ROW, MOST_REMEMBERED, RefusedSockets
+from qnode.security.refusals import MOST_REFUSED, MOST_REMEMBERED, RefusedSockets
 from qnode.wire.application import CancelRequest, Failed, Report, RequestPairs, SendMessage, Sleep, Wait
 from qnode.wire.fabric import Probe
 
@@ -116,27 +116,40 @@ def test_a_large_frame_is_for_what_carries_something() -> None:
 
 
 def test_a_stranger_that_talks_nonsense_is_not_answered_for_ever() -> None:
-    nonsense = [(B, b"\xc1")] * (MOST_REFUSED_IN_A_ROW + 50)
+    nonsense = [(B, b"\xc1")] * (MOST_REFUSED + 50)
     script = [(A, attach("one")), grant(0), *nonsense, (B, attach("late")), (A, Sleep(call=1, duration_ps=0))]
     transport = limited(*script, (A, Wait(seen=2)), HALT)
-    assert len(reasons(transport, B)) == MOST_REFUSED_IN_A_ROW
+    assert len(reasons(transport, B)) == MOST_REFUSED
     assert calls(transport) == [(0, "attached", 0), (1, "done", 0)]
-    assert transport.refusals.counts == {"malformed": MOST_REFUSED_IN_A_ROW + 1, "limit": 1 + 50}
+    assert transport.refusals.counts == {"malformed": MOST_REFUSED + 1, "limit": 1 + 50}
+
+
+def test_what_is_taken_of_a_socket_makes_up_for_what_was_refused() -> None:
+    refused = RefusedSockets()
+    for _ in range(3 * MOST_REFUSED):
+        refused.refuse(b"clumsy")
+        refused.forgive(b"clumsy")
+    assert not refused.are_muted(b"clumsy")
+    for _ in range(MOST_REFUSED + 1):  # hides among sound requests, and is heard no longer than without them
+        refused.forgive(b"sly")
+        refused.refuse(b"sly")
+        refused.refuse(b"sly")
+    assert refused.are_muted(b"sly")
 
 
 def test_an_application_that_talks_nonsense_is_detached() -> None:
-    nonsense = [(A, b"\xc1")] * (MOST_REFUSED_IN_A_ROW + 1)
+    nonsense = [(A, b"\xc1")] * (MOST_REFUSED + 1)
     transport = limited((A, attach("one")), grant(0), *nonsense, HALT)
-    assert "too many frames in a row that are no requests" in reasons(transport)[-1]
+    assert "too many frames that are no requests" in reasons(transport)[-1]
     assert [who for who, _ in notes(transport)] == ["one"]
 
 
 def test_a_sensible_word_between_makes_up_for_nonsense() -> None:
     script: list[Any] = [(A, attach("one")), grant(0)]
-    for call in range(1, MOST_REFUSED_IN_A_ROW + 50):
+    for call in range(1, MOST_REFUSED + 50):
         script += [(A, b"\xc1"), (A, report(call))]
     transport = limited(*script, (A, Wait(seen=10_000)), HALT)
-    assert sum(kind == "done" for _, kind, _ in calls(transport)) == MOST_REFUSED_IN_A_ROW + 49
+    assert sum(kind == "done" for _, kind, _ in calls(transport)) == MOST_REFUSED + 49
 
 
 def test_one_that_does_not_read_is_detached() -> None:

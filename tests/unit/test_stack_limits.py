@@ -61,6 +61,45 @@ def network(**limits: Any) -> Scenario:
     )
 
 
+def test_an_application_has_so_many_memory_slots_and_the_rest_are_for_others() -> None:
+    """Two qubits of its own and a pair are its three slots: the next qubit is refused, the next pair waits for room."""
+    testbed = InProcess(network(memory_slots=3))
+    told: list[Any] = []
+
+    def greedy() -> Program:
+        qubits = (yield Run(call=0, steps=(Prepare(), Prepare()))).qubits
+        first = yield RequestPairs(call=0, remote="b", number=2, waiting=False)
+        told.append((yield Run(call=0, steps=(Prepare(),))))
+        told.append((yield Run(call=0, steps=(Discard(qubit=first.pair.qubit), Prepare(), Prepare()))))
+        told.append((yield OpenCircuit(call=0, remote="c", slots=4)))
+        yield Sleep(call=0, duration_ps=10**12)
+        assert len(testbed.seats["a"].node.core.memory.qubits) == 4, "and one of its neighbour in need"
+        yield Run(call=0, steps=(Discard(qubit=qubits[0]),))
+        told.append((yield NextPair(call=0, request=first.request)))
+
+    def modest() -> Program:
+        yield Sleep(call=0, duration_ps=5 * 10**11)
+        pair = yield RequestPairs(call=0, remote="b", purpose="modest")
+        told.append(pair)
+        yield Sleep(call=0, duration_ps=10**12)
+
+    def other() -> Program:
+        yield RequestPairs(call=0, remote="a", number=2)
+        yield Sleep(call=0, duration_ps=10**13)
+
+    def another() -> Program:
+        yield RequestPairs(call=0, remote="a", purpose="modest")
+        yield Sleep(call=0, duration_ps=10**13)
+
+    for node, program in (("a", greedy()), ("a", modest()), ("b", other()), ("b", another())):
+        testbed.start(node, program)
+    testbed.run()
+    assert [getattr(each, "code", "") for each in told] == ["limit", "limit", "limit", "", ""]
+    assert "step 0 (prepare): an application may have 3 memory slots; free some" in told[0].reason
+    assert "step 2 (prepare)" in told[1].reason
+    assert "would reserve 4 memory slots, expected at most 3" in told[2].reason
+
+
 # Whose is it
 
 

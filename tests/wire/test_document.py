@@ -167,7 +167,7 @@ def test_the_limits() -> None:
         "requests sent ahead of their turn": LIMITS.requests_ahead,
         "bytes of requests before virtual time moves on": LIMITS.bytes_ahead,
         "requests at one instant": LIMITS.requests_per_instant,
-        "frames refused in a row": refusals.MOST_REFUSED_IN_A_ROW,
+        "frames refused": refusals.MOST_REFUSED,
         "a frame but of `send`, `run`, `report`, `open_circuit`, `accept_circuit`, `netqasm`": clients.SMALL_FRAME_BYTES,
         "elements of an array or a map": application.AT_MOST.max_length,
         "sessions of a node": LIMITS.sessions,

@@ -67,6 +67,7 @@ class Side:
     priority: int
     at_once: int
     reserved: bool
+    is_full: bool = False
     to_herald: int = 0
     operating_point: int = 0
     pairs: OrderedDict[str, LinkPair] = field(default_factory=OrderedDict)

@@ -96,7 +96,7 @@ class Circuits:
             RequestRefused: it can never be; nothing was reserved.
         """
         self._check(request)
-        self._make_room(session)
+        self._make_room(session, slots=request.slots)
         circuit = f"{self.core.configuration.label}:{self._opened}"
         self._opened += 1
         endpoint = Endpoint(
@@ -117,17 +117,29 @@ class Circuits:
         self.core.set_timer(request.timeout_ps or OPEN_TIMEOUT_PS, ("circuit_open", circuit, 0))
         self._route(endpoint)
 
-    def _make_room(self, session: int) -> None:
+    def _make_room(self, session: int, *, slots: int = 0) -> None:
         """For one more circuit of a session: of those that are closed and empty, only the latest are remembered.
 
+        ``slots``: those that it asks for, if it is the one that opens it.
+
         Raises:
-            RequestRefused: it has too many that are not closed.
+            RequestRefused: it has too many that are not closed, or too many slots for those that it opened.
         """
         mine = [each for each in self.endpoints.values() if each.session == session]
         most = self.core.configuration.limits.circuits
         past = [each for each in mine if each.state is EndpointState.CLOSED]
         if len(mine) - len(past) >= most:
             raise RequestRefused("limit", f"{most} circuits of this application are open; close some")
+        asked = slots + sum(
+            each.asked.slots
+            for each in mine
+            if isinstance(each.asked, OpenCircuit) and each.state is not EndpointState.CLOSED
+        )
+        most_slots = self.core.configuration.limits.memory_slots
+        if most_slots is not None and slots and asked > most_slots:
+            raise RequestRefused(
+                "limit", f"its open circuits would reserve {asked} memory slots, expected at most {most_slots}"
+            )
         spent = [each for each in past if not (each.ready or each.committed or each.pair_calls or each.event_calls)]
         for endpoint in spent[:-MOST_CLOSED]:
             self._forget(endpoint)

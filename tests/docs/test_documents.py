@@ -18,6 +18,8 @@ from orchestrator.scenario import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+APPLICATIONS = sorted((ROOT / "docs" / "applications").glob("*.md"))
+"""Their commands run the scenarios that tests/process runs."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)")
 NOT_RUN_HERE = {"scripts/test": "this is it"}
@@ -67,10 +69,18 @@ def test_every_command_runs(page: Path, tmp_path: Path, sockets: Path) -> None:
             assert done.returncode == 0, f"{page.name}: `{command}` gave {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *APPLICATIONS], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
+
+
+def test_every_application_has_a_page_with_its_command_and_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "applications" / "README.md").read_text()
+    for scenario in (ROOT / "topologies" / "applications").glob("*.yaml"):
+        page = ROOT / "docs" / "applications" / f"{scenario.stem}.md"
+        assert _blocks(page, "console") == [f"$ qloom run topologies/applications/{scenario.name}\n"]
+        assert f"]({page.name})" in index
 
 
 def test_readme_names_every_command() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = sorted((ROOT / "topologies").glob("*.yaml"))
+SCENARIOS = sorted((ROOT / "topologies").rglob("*.yaml"))
 TOPOLOGIES = [path for path in SCENARIOS if f"qloom run topologies/{path.name}" not in (ROOT / "README.md").read_text()]
 """Those of the README's commands are run with them."""
 RUN_DEADLINE_S = 400

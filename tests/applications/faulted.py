@@ -1,0 +1,47 @@
+"""What breaks in the run under faults of each application, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from theory import Theory
+from variants import Document, Variant
+
+from qnode.sdk import QloomError
+
+
+@dataclass(frozen=True)
+class Faulted:
+    """Faults, and what differs with them."""
+
+    faults: tuple[Document, ...] = ()
+    theory: Theory | None = None
+    """Default: as without faults."""
+    failures: Mapping[str, type[QloomError]] = field(default_factory=dict)
+    """The programs that end with an error, and with which."""
+    repeaters: bool = False
+    """Whether they strike the network with repeaters."""
+    argument: str = ""
+    """For the programs: who cheats."""
+
+    def of(self, variant: Variant) -> Variant:
+        """The scenario, broken."""
+        if self.repeaters:
+            variant = variant.over_repeaters()
+        if self.argument:
+            variant = variant.with_argument(self.argument)
+        return variant.with_faults(self.faults)
+
+
+LOSS = {"kind": "message_loss", "select": "all", "probability": 0.3, "at_s": 0.02, "for_s": 0.06}
+"""Of the circuit's messages, which are sent again; a program's own, before and after, are not lost."""
+CUT = {"kind": "link_down", "select": "one", "at_s": 0.03, "for_s": 0.6}
+"""Of one link, for longer than its ends wait for each other."""
+PAUSE = {"kind": "node_pause", "select": "one", "at_s": 0.03, "for_s": 0.3}
+
+FAULTED: dict[str, Faulted] = {
+    "chsh": Faulted((CUT,)),
+    "superdense_coding": Faulted((LOSS,)),
+    "teleportation": Faulted((CUT,), repeaters=True),
+}

@@ -1,0 +1,55 @@
+"""Every application of `topologies/applications`: as it is, ideal, over repeaters and under faults, against its theory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faulted import FAULTED
+from theory import SHARES, Theory, agrees
+from unmodified import Played, play
+from variants import DIRECTORY, NAMES, Variant, read
+
+TRIALS = 200
+"""Rounds of a run; scripts/applications measures long ones."""
+
+
+def follows(played: Played, variant: Variant, theory: Theory) -> None:
+    """Every share is within 4.5 sigma of what it should be."""
+    assert not played.failures
+    for share in theory(variant.noise):
+        found, trials = played.results[share.value], int(played.results[share.of])
+        assert agrees(share, found, trials), f"{share.value} is {found} of {trials}, expected {share.probability}"
+
+
+def test_every_application_has_a_theory_and_a_fault() -> None:
+    assert set(SHARES) == set(FAULTED) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_noisy(name: str) -> None:
+    variant = read(name).of_length(TRIALS)
+    follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ideal(name: str) -> None:
+    variant = read(name).of_length(TRIALS).ideal().with_seed(2)
+    follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_over_repeaters(name: str) -> None:
+    variant = read(name).of_length(TRIALS).over_repeaters().with_seed(3)
+    follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_under_faults(name: str, tmp_path: Path) -> None:
+    faulted = FAULTED[name]
+    variant = faulted.of(read(name).of_length(TRIALS)).with_seed(4)
+    played = play(variant.scenario, DIRECTORY, log=tmp_path)
+    assert all(verdict["holds"] for verdict in played.verdicts.values()), played.verdicts
+    assert {name: type(failure) for name, failure in played.failures.items()} == dict(faulted.failures)
+    if not faulted.failures:
+        follows(played, variant, faulted.theory or SHARES[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from qnode.wire.peer import PeerMessage, sealed
 from qnode.wire.quantum import Prepare
 
 T = TypeVar("T")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell's background jobs ignore it, and so would all that tests start and interrupt."""
 DEADLINE_S = 60.0
 """Longest that a test waits for one answer."""
 UP_DEADLINE_S = 120.0

@@ -41,9 +41,13 @@ def test_pressing_ctrl_c_again_and_again_changes_nothing(world: World) -> None:
     running = world.start("run", endless(world), "--out", "out")
     log = world.directory / "out" / "logs" / "application-one.log"
     wait_until(lambda: log.exists() and log.read_text(), "the application to attach")
-    while running.poll() is None:
-        os.killpg(running.pid, signal.SIGINT)
-        time.sleep(0.005)
+
+    def interrupted() -> bool:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGINT)
+        return running.poll() is not None
+
+    wait_until(interrupted, "the run to end of being interrupted", deadline_s=CLEAN_DEADLINE_S)
     ended = world.ended(running)
     world.wait_until_clean()
     assert "Traceback" not in ended.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import theory
 from theory import Theory
 from variants import Document, Variant
 
@@ -40,7 +41,14 @@ CUT = {"kind": "link_down", "select": "one", "at_s": 0.03, "for_s": 0.6}
 """Of one link, for longer than its ends wait for each other."""
 PAUSE = {"kind": "node_pause", "select": "one", "at_s": 0.03, "for_s": 0.3}
 
+EVE = {"kind": "intercept_resend", "name": "eve", "link": "alice-bob", "basis": "random_zx"}
+
 FAULTED: dict[str, Faulted] = {
+    "b92": Faulted((EVE,), theory.b92_with_eve),
+    "bb84": Faulted((EVE,), theory.bb84_with_eve),
+    "bbm92": Faulted((EVE,), theory.bbm92_with_eve),
+    "e91": Faulted((EVE,), theory.e91_with_eve),
+    "six_state": Faulted(({**EVE, "basis": "random_xyz"},), theory.six_state_with_eve),
     "chsh": Faulted((CUT,)),
     "superdense_coding": Faulted((LOSS,)),
     "teleportation": Faulted((CUT,), repeaters=True),

@@ -90,7 +90,91 @@ def _superdense_coding(noise: Noise) -> list[Share]:
     ]
 
 
+def _key(sifted: float, contrast: float, *, of: str = "alice.pairs") -> list[Share]:
+    """A share ``sifted`` of the rounds, and in it the errors of two bits whose product is ``contrast`` on average."""
+    return [
+        Share("alice.sifted", of, sifted),
+        Share("alice.errors", "alice.tested", (1 - contrast) / 2),
+    ]
+
+
+def _bbm92(noise: Noise) -> list[Share]:
+    """Bennett, Brassard and Mermin, PRL 68, 557 (1992)."""
+    return _key(1 / 2, noise.w * noise.k**2)
+
+
+def bbm92_with_eve(noise: Noise) -> list[Share]:
+    """Who measures every photon along Z or X at random leaves half of each correlator."""
+    return [*_key(1 / 2, noise.w * noise.k**2 / 2), Share("alice.safe", "alice.runs", 0.0)]
+
+
+def _e91(noise: Noise) -> list[Share]:
+    """Ekert, PRL 67, 661 (1991)."""
+    contrast = noise.w * noise.k**2
+    return _ekert(contrast, contrast)
+
+
+def e91_with_eve(noise: Noise) -> list[Share]:
+    """Eve measures along Z or X: of a correlator along unit vectors a and b in the Z-X plane a.b/2 is left."""
+    contrast = noise.w * noise.k**2 / 2
+    return [*_ekert(contrast, contrast), Share("alice.safe", "alice.runs", 0.0)]
+
+
+def _ekert(contrast: float, chsh_contrast: float) -> list[Share]:
+    return [
+        Share("alice.key", "alice.pairs", 2 / 9),
+        Share("alice.errors", "alice.key_bits", (1 - contrast) / 2),
+        Share("alice.chsh_won", "alice.chsh_games", 1 / 2 + chsh_contrast * math.sqrt(2) / 4),
+    ]
+
+
+def _sent(noise: Noise) -> Share:
+    return Share("alice.arrived", "alice.qubits", noise.transmission)
+
+
+def _bb84(noise: Noise) -> list[Share]:
+    """Bennett and Brassard (1984), TCS 560, 7 (2014): a depolarising fibre of entanglement fidelity F, one readout."""
+    return [_sent(noise), *_key(1 / 2, noise.w * noise.k, of="alice.arrivals")]
+
+
+def bb84_with_eve(noise: Noise) -> list[Share]:
+    """Eve chooses the right one of two bases half of the time."""
+    return [_sent(noise), *_key(1 / 2, noise.w * noise.k / 2, of="alice.arrivals")]
+
+
+def _six_state(noise: Noise) -> list[Share]:
+    """Bruss, PRL 81, 3018 (1998)."""
+    return [_sent(noise), *_key(1 / 3, noise.w * noise.k, of="alice.arrivals")]
+
+
+def six_state_with_eve(noise: Noise) -> list[Share]:
+    """Eve chooses the right one of three bases a third of the time."""
+    return [_sent(noise), *_key(1 / 3, noise.w * noise.k / 3, of="alice.arrivals")]
+
+
+def _b92(noise: Noise) -> list[Share]:
+    """Bennett, PRL 68, 3121 (1992)."""
+    return _two_states(noise, noise.w * noise.k)
+
+
+def b92_with_eve(noise: Noise) -> list[Share]:
+    """Eve, who measures Z or X and sends on what she found, leaves half of the contrast."""
+    return _two_states(noise, noise.w * noise.k / 2)
+
+
+def _two_states(noise: Noise, contrast: float) -> list[Share]:
+    """Bob measures the basis of the state that was sent, and reads it wrong; or the other, where he reads anything."""
+    wrong, right = (1 - contrast) / 4, 1 / 4
+    return [
+        _sent(noise),
+        Share("alice.conclusive", "alice.arrivals", wrong + right),
+        Share("alice.errors", "alice.key_bits", wrong / (wrong + right)),
+    ]
+
+
 BOUNDS = {
+    "bb84": (0.11, "no safe key above (Shor and Preskill)"),
+    "bbm92": (0.11, "no safe key above (Shor and Preskill)"),
     "chsh": (0.75, "without entanglement"),
     "superdense_coding": (0.5, "one bit in a qubit, and a guess"),
     "teleportation": (2 / 3, "without entanglement"),
@@ -98,7 +182,12 @@ BOUNDS = {
 """What the first share is at most by classical means."""
 
 SHARES: dict[str, Theory] = {
+    "b92": _b92,
+    "bb84": _bb84,
+    "bbm92": _bbm92,
     "chsh": _chsh,
+    "e91": _e91,
+    "six_state": _six_state,
     "superdense_coding": _superdense_coding,
     "teleportation": _teleportation,
 }

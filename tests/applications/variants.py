@@ -24,7 +24,7 @@ class Noise:
     """What a scenario does to pairs and operations; the applications' scenarios have no other noise than this."""
 
     fidelity: float
-    """Of each link's pairs, Werner states."""
+    """Of each link's pairs, Werner states; of a link that carries qubits itself, what one half of a pair has at its end."""
     gate: float
     """Depolarising probability of gates on two and three qubits."""
     readout: float
@@ -57,6 +57,11 @@ class Variant:
         """Checked."""
         return parse(json.dumps(self.document), source="variant")
 
+    @property
+    def can_have_repeaters(self) -> bool:
+        """Whether anything but single qubits goes over its links."""
+        return any("transmission" not in link for link in self.document["links"].values())
+
     def ideal(self) -> Variant:
         """Without noise."""
         noise = replace(self.noise, fidelity=1.0, gate=0.0, readout=0.0)
@@ -71,10 +76,14 @@ class Variant:
         for link in document["links"].values():
             if "heralding" in link:
                 link["heralding"]["fidelity"] = noise.fidelity
+            else:
+                link["transmission"]["depolarising_probability"] = 4 * (1 - noise.fidelity) / 3
         return Variant(document, noise)
 
     def over_repeaters(self) -> Variant:
         """A perfect router in the middle of every link but those that carry qubits themselves; the pairs as noisy."""
+        if not self.can_have_repeaters:
+            return self
         document, links = deepcopy(self.document), {}
         for name, link in document["links"].items():
             if "transmission" in link:
@@ -118,11 +127,17 @@ def read(name: str) -> Variant:
     document = yaml.safe_load((DIRECTORY / f"{name}.yaml").read_text())
     profile = next(iter(document["hardware_profiles"].values()))
     heralded = [link for link in document["links"].values() if "heralding" in link]
-    carrying = [link for link in document["links"].values() if "transmission" in link] or heralded
+    carrying = [link for link in document["links"].values() if "transmission" in link]
+    fidelity = (
+        heralded[0]["heralding"]["fidelity"]
+        if heralded
+        else 1 - 3 / 4 * carrying[0]["transmission"]["depolarising_probability"]
+    )
+    fibre = (carrying or heralded)[0]
     noise = Noise(
-        fidelity=heralded[0]["heralding"]["fidelity"] if heralded else 1.0,
+        fidelity=fidelity,
         gate=profile.get("two_qubit_gate_depolarising_probability", 0.0),
         readout=profile.get("readout_error_0", 0.0),
-        transmission=10 ** (-carrying[0].get("attenuation_db_per_km", 0.2) * carrying[0]["length_km"] / 10),
+        transmission=10 ** (-fibre.get("attenuation_db_per_km", 0.2) * fibre["length_km"] / 10),
     )
     return Variant(document, noise)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.operating_points import operating_models, operating_point
 from orchestrator.scenario import Scenario
@@ -48,12 +50,19 @@ def node_configurations(scenario: Scenario, *, applications: bool, shake_s: floa
                 swap=swap_configuration(hardware),
                 limits=scenario.limits.applications,
                 expected_applications=expected,
+                instruction_duration_ps=round(hardware.instruction_duration_s * PICOSECONDS),
+                randomness=randomness_of(scenario.seed, name),
                 paced=scenario.time.pace != "max",
                 steps_per_instant=scenario.time.steps_per_instant,
                 shake_s=shake_s,
             )
         )
     return configurations
+
+
+def randomness_of(seed: int, node: str) -> int:
+    """What a node draws from for itself: a number that nothing else of the run is made of."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0node\0{node}".encode(), digest_size=8).digest(), "little") >> 1
 
 
 def role_of(scenario: Scenario, node: str) -> NodeRole:

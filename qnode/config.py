@@ -116,6 +116,8 @@ class ApplicationLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """Measured pairs of one circuit (kind M) that it has not asked for; beyond, the circuit is closed."""
     groups: Annotated[int, msgspec.Meta(ge=1)] = 64
     """Groups that are not closed."""
+    instructions: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    """Of a NetQASM subroutine without virtual time moving on; one that loops beyond is ended."""
     sent_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * MEBIBYTE
     """Of messages sent at once; the node as a whole may send three times as much."""
     sent_bytes_per_s: Annotated[int, msgspec.Meta(ge=1)] = 1024 * MEBIBYTE
@@ -153,6 +155,10 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     limits: ApplicationLimits = ApplicationLimits()
     expected_applications: tuple[str, ...] = ()
     """Applications that virtual time waits for at the start; their order is the order of their actions."""
+    instruction_duration_ps: int = 0
+    """Of a classical instruction of NetQASM."""
+    randomness: int = 0
+    """What the node draws measurement bases from, where it is asked to: of the run's seed, and of no other node."""
     paced: bool = False
     """Whether virtual time follows the wall clock, so that a client may let it flow."""
     steps_per_instant: int = 100_000

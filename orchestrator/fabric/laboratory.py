@@ -18,7 +18,18 @@ from orchestrator.fabric.registers import Registers, RegisterTooLarge
 from orchestrator.fabric.streams import Streams
 from orchestrator.scenario import Transmission
 from orchestrator.scenario.hardware import Hardware
-from qnode.wire.quantum import Discard, Gate, Measure, MeasureBell, Move, Prepare, Role, Step, Unitary
+from qnode.wire.quantum import (
+    Discard,
+    Gate,
+    Measure,
+    MeasureBell,
+    MeasureInPlace,
+    Move,
+    Prepare,
+    Role,
+    Step,
+    Unitary,
+)
 
 MOST_SEEN = 8
 """Qubits of one look: a matrix of 1 MiB."""
@@ -107,7 +118,7 @@ class Laboratory:
                     self._check_new(step.qubit, prepared)
                     prepared.add(step.qubit)
                     continue
-                names = (step.qubit,) if isinstance(step, Measure | Move | Discard) else step.qubits
+                names = (step.qubit,) if isinstance(step, Measure | MeasureInPlace | Move | Discard) else step.qubits
                 for name in names:
                     if name in ended:
                         raise OperationRefused("gone", f"qubit {name} is measured or discarded by an earlier step")
@@ -119,7 +130,7 @@ class Laboratory:
                     _check_arity(step, gates.gate(step.name, step.parameters))
                 elif isinstance(step, Unitary):
                     gates.unitary_from_bytes(step.matrix, len(names))
-                elif isinstance(step, Measure):
+                elif isinstance(step, Measure | MeasureInPlace):
                     gates.axis(step.axis)
                 if isinstance(step, Measure | MeasureBell | Discard):
                     ended.update(names)
@@ -134,7 +145,7 @@ class Laboratory:
         if isinstance(step, Gate | Unitary):
             single = len(step.qubits) == 1
             return hardware.single_qubit_gate_duration_s if single else hardware.two_qubit_gate_duration_s
-        if isinstance(step, Measure):
+        if isinstance(step, Measure | MeasureInPlace):
             return hardware.measure_duration_s
         if isinstance(step, MeasureBell):
             gates_s = hardware.two_qubit_gate_duration_s + hardware.single_qubit_gate_duration_s
@@ -172,6 +183,11 @@ class Laboratory:
             draw = self._streams.of("measure", node).uniform
             bit = registers.measure(step.qubit, gates.axis(step.axis), draw())
             self._end(step.qubit, "was measured", at)
+            return (noise.read_out(hardware, bit, draw()),)
+        if isinstance(step, MeasureInPlace):
+            self._present(node, (step.qubit,), at)
+            draw = self._streams.of("measure", node).uniform
+            bit = registers.measure_in_place(step.qubit, gates.axis(step.axis), draw())
             return (noise.read_out(hardware, bit, draw()),)
         if isinstance(step, MeasureBell):
             first, second = step.qubits

@@ -211,6 +211,10 @@ class Registers:
         self._remove(register, (qubit,), rest)
         return outcome
 
+    def measure_in_place(self, qubit: str, axis: Axis, draw: float) -> int:
+        """Measure as `measure` does, but leave the qubit along the axis, or opposite to it."""
+        return self.probe(qubit, _projectors(axis), draw)
+
     def probe(self, qubit: str, operators: tuple[Array, Array], draw: float) -> int:
         """Measure without taking the qubit: outcome k does ``operators[k]`` (2, 2) to it, their squares add up to 1.
 
@@ -468,6 +472,13 @@ def _eigenvectors(axis: Axis) -> tuple[Array, Array]:
     cosine = math.sqrt((1.0 + z) / 2.0)
     phase = complex(x, y) / (2.0 * cosine)
     return np.array([cosine, phase]), np.array([-phase.conjugate(), cosine], dtype=np.complex128)
+
+
+@lru_cache(maxsize=1024)
+def _projectors(axis: Axis) -> tuple[Array, Array]:
+    """Onto the spin along a unit Bloch vector, and onto the opposite."""
+    along, opposite = _eigenvectors(axis)
+    return np.outer(along, along.conj()), np.outer(opposite, opposite.conj())
 
 
 def _project(register: _Register, position: int, vector: Array) -> Array:

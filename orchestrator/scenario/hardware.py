@@ -53,6 +53,8 @@ class Hardware(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     measure_duration_s: Duration = 0.0
     move_duration_s: Duration = 0.0
     """Moving a qubit between slots."""
+    instruction_duration_s: Duration = 0.0
+    """Of a classical instruction of NetQASM."""
     initial_state_error: Probability = 0.0
     """Probability that initialisation leaves |1> in place of |0>."""
     single_qubit_gate_depolarising_probability: Probability = 0.0

@@ -60,6 +60,8 @@ class Session:
     open_calls: set[int] = field(default_factory=set)
     answered: Callable[[AnswerMessage], None] | None = None
     """Where answers go that are for a program of the node itself."""
+    inside: Callable[[AnswerMessage], None] | None = None
+    """Where answers go to calls below zero: what the node itself asked on the application's behalf."""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,9 @@ class Core:
         if attached is not None:
             if message.call is not None:
                 attached.open_calls.discard(message.call)
-            if attached.answered is not None:
+            if attached.inside is not None and message.call is not None and message.call < 0:
+                attached.inside(message)
+            elif attached.answered is not None:
                 attached.answered(message)
             else:
                 self.actions.append(Answer(session, message))

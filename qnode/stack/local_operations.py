@@ -10,7 +10,7 @@ from qnode.stack.core import Core, RequestRefused
 from qnode.stack.memory import Cause, HeldQubit, MemorySlot, SlotState
 from qnode.wire.application import FailureCode, Outcomes, Run
 from qnode.wire.fabric import Circuit
-from qnode.wire.quantum import Discard, Measure, MeasureBell, Move, Prepare, Step
+from qnode.wire.quantum import Discard, Measure, MeasureBell, MeasureInPlace, Move, Prepare, Step
 
 FAILURES: dict[str, FailureCode] = {
     "no_slot": "no_slot",
@@ -59,6 +59,8 @@ class RunningCircuit:
         for position, held, old in reversed(self.moved):
             if position < done:
                 memory.end_move(old)
+                if old.role == "communication":
+                    memory.freed_by_move(held)
                 self.core.watch_cutoff(held)
             else:
                 memory.undo_move(held, old)
@@ -111,7 +113,7 @@ def _check(core: Core, session: int, steps: tuple[Step, ...]) -> None:
             roles[f"${prepared}"] = step.role
             prepared += 1
             continue
-        names = (step.qubit,) if isinstance(step, Measure | Move | Discard) else step.qubits
+        names = (step.qubit,) if isinstance(step, Measure | MeasureInPlace | Move | Discard) else step.qubits
         for name in names:
             if name in ended:
                 raise RequestRefused("gone", f"{where}: qubit {name} was {ended[name]}")
@@ -153,12 +155,12 @@ def _place(core: Core, session: int, step: Step, position: int, circuit: Running
         _begin(held, circuit)
         return held
 
-    if isinstance(step, Measure | Move | Discard):
+    if isinstance(step, Measure | MeasureInPlace | Move | Discard):
         held = held_as(step.qubit)
         if isinstance(step, Move):
             if held.slot.role != step.role:
                 circuit.moved.append((position, held, core.memory.begin_move(held, step.role)))
-        else:
+        elif not isinstance(step, MeasureInPlace):
             _leave(core, held, position, circuit, "was discarded" if isinstance(step, Discard) else "was measured")
         return msgspec.structs.replace(step, qubit=held.name) if held.name != step.qubit else step
     qubits = [held_as(name) for name in step.qubits]

@@ -240,6 +240,12 @@ class Memory:
         old.state, old.qubit = SlotState.FREE, None
         self._freed(old)
 
+    def freed_by_move(self, held: HeldQubit) -> None:
+        """Whoever is to know when the qubit is gone and its slot is free, may have the slot it was moved out of."""
+        released, held.released = held.released, None
+        if released is not None:
+            released()
+
     def undo_move(self, held: HeldQubit, old: MemorySlot) -> None:
         """The move was refused: the qubit is still in its old slot."""
         new, held.slot = held.slot, old

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from qnode.config import NetworkConfiguration, NodeConfiguration
 from qnode.stack import local_operations, oracle
@@ -17,6 +17,7 @@ from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import HeldQubit, Memory
 from qnode.stack.messages import Mailbox
 from qnode.stack.monitoring import Monitoring
+from qnode.stack.netqasm.service import Netqasm
 from qnode.stack.pair_numbers import PairNumbers
 from qnode.stack.pair_requests import PairRequests
 from qnode.stack.programs import Programs
@@ -44,6 +45,7 @@ from qnode.wire.circuits import (
 from qnode.wire.codec import WireError
 from qnode.wire.fabric import Arrived, Completed, Delivered, Heralded, Lost, Refused, Seen, SlotsOutOfService
 from qnode.wire.groups import GroupAsked, GroupClosed, GroupInvited, GroupLost, GroupOutcome, GroupReady
+from qnode.wire.netqasm import NetqasmPeerMessage
 from qnode.wire.peer import (
     Acknowledged,
     ApplicationMessage,
@@ -99,6 +101,7 @@ class Node:
         self.monitoring = Monitoring(self.core, self.link_layer, self.routing, self.channel.send, network.test_fraction)
         self.programs = Programs(self.core, self._asked, self._end)
         self.groups = Groups(self.core, self.routing, self.programs, self.channel.send)
+        self.netqasm = Netqasm(self.core, self.link_layer, self._ask_inside, self.channel.send, self.circuits.withdraw)
         self.mailbox = Mailbox(self.core)
         self.teleportation = Teleportation(self.core)
         self.transmission = Transmission(self.core, self.link_layer)
@@ -126,7 +129,7 @@ class Node:
             application.OracleState: lambda session, request: oracle.ask(self.core, session, request),
             application.Report: self._report,
             application.ReportKey: self._report_key,
-            application.NetqasmMessage: self._netqasm,
+            application.NetqasmMessage: self.netqasm.obey,
             application.Detach: self._detach,
         }
         self._numbers = PairNumbers(started_again=configuration.incarnation > 0)
@@ -163,6 +166,7 @@ class Node:
             GroupOutcome: self.groups.told,
             GroupLost: self.groups.told,
             GroupClosed: self.groups.told,
+            **dict.fromkeys(get_args(NetqasmPeerMessage), self.netqasm.told),
         }
         self._timers: dict[str, Callable[[str, int], None]] = {
             "pairs": lambda session, call: self.pair_requests.timed_out(int(session), call),
@@ -192,6 +196,7 @@ class Node:
             "group_begin": lambda group, _: self.groups.begin(group),
             "group_join": lambda session, call: self.groups.join_timed_out(int(session), call),
             "group_qubit": self.groups.qubit_timed_out,
+            "netqasm_probe": lambda peer, _: self.netqasm.probe(peer),
             "pair_cutoff": lambda pair, _: signalling.pair_expired(pair),
         }
 
@@ -229,6 +234,7 @@ class Node:
             self.routing.start()
             self.monitoring.start()
         self.programs.go()
+        self.netqasm.go()
         self.transmission.place()
         self.link_layer.pump()
         return core.actions
@@ -264,13 +270,26 @@ class Node:
         except RequestRefused as refusal:
             core.fail(number, call, refusal.code, refusal.reason)
 
+    def _ask_inside(self, number: int, request: application.Request) -> None:
+        """Serve what a node asks on an application's behalf; the call's number is below zero."""
+        session = self.core.sessions.get(number)
+        if session is None or isinstance(request, application.Wait):
+            return
+        session.open_calls.add(request.call)
+        try:
+            self._requests[type(request)](number, request)
+        except RequestRefused as refusal:
+            self.core.fail(number, request.call, refusal.code, refusal.reason)
+
     def _attach(self, number: int, request: application.Attach) -> None:
         core = self.core
         configuration = self.configuration
         if number in core.sessions:
             core.fail(number, request.call, "bad_request", "this session is attached already")
             return
-        core.sessions[number] = Session(number, request.application, request.call)
+        core.sessions[number] = Session(
+            number, request.application, request.call, inside=lambda answer: self.netqasm.answered(number, answer)
+        )
         core.record("application_attached", application=request.application)
         core.answer(
             number,
@@ -339,9 +358,6 @@ class Node:
         )
         self.core.done(session, request.call)
 
-    def _netqasm(self, session: int, request: application.NetqasmMessage) -> None:
-        raise RequestRefused("unsupported", f"{self.configuration.name} executes no NetQASM")
-
     def _detach(self, session: int, request: application.Detach) -> None:
         self.core.done(session, request.call)
         self._end(session, "it detached")
@@ -351,6 +367,7 @@ class Node:
         session = core.sessions.get(number)
         if session is None:
             return
+        self.netqasm.forget(number)
         self.pair_requests.forget(number)
         self.groups.forget(number)
         self.circuits.forget(number)
@@ -393,6 +410,7 @@ class Node:
     def _lost_peer(self, peer: str) -> None:
         """What this peer was told, or told, may be lost."""
         self.link_layer.forget_peer(peer)
+        self.netqasm.silent(peer)
         self.teleportation.silent(peer)
         if self.configuration.network is not None:
             self.routing.silent(peer)
@@ -510,6 +528,7 @@ class Node:
                         f"{session.application} waits for {request.to_deliver} of {request.asked.number} "
                         f"pairs with {request.link.remote}"
                     )
+            lines += [f"{session.application} waits: {what}" for what in self.netqasm.waits(session.number)]
             mine = (*circuits.get(session.number, ()), *groups.get(session.number, ()))
             lines += [f"{session.application} waits for {what}" for what in mine]
             for (sender, tag), queue in self.mailbox.waiting.items():

@@ -8,6 +8,7 @@ from zlib import crc32
 from qnode.wire.circuits import CircuitMessage
 from qnode.wire.codec import Codec, Message, WireError
 from qnode.wire.groups import GroupMessage
+from qnode.wire.netqasm import NetqasmPeerMessage
 from qnode.wire.quantum import Axis, Bit
 from qnode.wire.routing import Hello, RoutingMessage
 
@@ -56,7 +57,7 @@ class PreparedRemotely(Message, frozen=True, kw_only=True, tag="prepared_remotel
 PairNews = PairDiscarded | TeleportOutcome | QubitArrived | PreparedRemotely
 """From one end of a pair to the other."""
 
-NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage | PairNews
+NetworkMessage = RoutingMessage | CircuitMessage | GroupMessage | NetqasmPeerMessage | PairNews
 """What has to arrive exactly once and in order. News of pairs comes as it is where there is no control plane."""
 
 

@@ -50,6 +50,13 @@ class Measure(Message, frozen=True, kw_only=True, tag="measure"):
     axis: Axis = "Z"
 
 
+class MeasureInPlace(Message, frozen=True, kw_only=True, tag="measure_in_place"):
+    """A projective measurement along ``axis``; gives one bit, and the qubit stays, along the axis or opposite to it."""
+
+    qubit: str
+    axis: Axis = "Z"
+
+
 class MeasureBell(Message, frozen=True, kw_only=True, tag="measure_bell"):
     """A joint Bell measurement; gives two bits (x, z), naming the state X^x Z^z (x) I |Phi+>; both qubits are gone."""
 
@@ -69,7 +76,7 @@ class Discard(Message, frozen=True, kw_only=True, tag="discard"):
     qubit: str
 
 
-Step = Prepare | Gate | Unitary | Measure | MeasureBell | Move | Discard
+Step = Prepare | Gate | Unitary | Measure | MeasureInPlace | MeasureBell | Move | Discard
 
 BELL_STATES = ("PHI_PLUS", "PHI_MINUS", "PSI_PLUS", "PSI_MINUS")
 """Indexed by 2x + z for the state X^x Z^z (x) I |Phi+>."""

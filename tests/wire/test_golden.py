@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import control
-from qnode.wire import application, circuits, fabric, groups, peer, quantum, routing
+from qnode.wire import application, circuits, fabric, groups, netqasm, peer, quantum, routing
 from qnode.wire.codec import MAXIMUM_FRAME_BYTES, MAXIMUM_PAYLOAD_BYTES, Codec, WireError
 from qnode.wire.version import VERSION
 
@@ -27,6 +27,7 @@ STEPS = (
     quantum.Gate(name="RX", qubits=("$0",), parameters=(0.5,)),
     quantum.Unitary(qubits=("$0",), matrix=b"\x00\x01"),
     quantum.Measure(qubit="$0", axis=(0.0, 0.6, 0.8)),
+    quantum.MeasureInPlace(qubit="$0", axis="X"),
     quantum.MeasureBell(qubits=("a#0", "a#1")),
     quantum.Move(qubit="a#2", role="storage"),
     quantum.Discard(qubit="a#2"),
@@ -161,6 +162,22 @@ NETWORK = (
     groups.GroupOutcome(group="a:group0", number=1, pair_id="h:0/1", frame=(1, 1)),
     groups.GroupLost(group="a:group0", pair_id="h:0/1"),
     groups.GroupClosed(group="a:group0", reason="r"),
+    netqasm.NetqasmPairsAsked(
+        request="a:0",
+        socket=1,
+        remote_socket=2,
+        kind="M",
+        number=3,
+        minimum_fidelity=0.5,
+        priority=1,
+        axis=(0.0, 0.6, 0.8),
+        axes=("X", (1.0, 0.0, 0.0)),
+        shares=(0.25, 0.75),
+    ),
+    netqasm.NetqasmPairTaken(request="a:0", circuit="a:1", number=2),
+    netqasm.NetqasmPairsEnded(request="a:0", reason="r"),
+    netqasm.NetqasmSocketClosed(socket=1, remote_socket=2),
+    netqasm.NetqasmAlive(),
     peer.PairDiscarded(pair_id="a:0/1", reason="old"),
     peer.TeleportOutcome(pair_id="a:0/1", bits=(1, 0), confirm=True),
     peer.QubitArrived(pair_id="a:0/1", arrived=True),
@@ -465,13 +482,13 @@ GOLDEN: dict[str, str] = {
         "84a474797065ab636c6f73655f67726f7570a463616c6c1ca567726f7570a8613a67726f757030a777616974696e67c3"
     ),
     "requests.run": (
-        "84a474797065a372756ea463616c6c05a573746570739783a474797065a770726570617265a57175626974a0a4726f6c65a7"
+        "84a474797065a372756ea463616c6c05a573746570739883a474797065a770726570617265a57175626974a0a4726f6c65a7"
         "73746f7261676584a474797065a467617465a46e616d65a25258a671756269747391a22430aa706172616d657465727391cb"
         "3fe000000000000083a474797065a7756e6974617279a671756269747391a22430a66d6174726978c402000183a474797065"
         "a76d656173757265a57175626974a22430a46178697393cb0000000000000000cb3fe3333333333333cb3fe999999999999a"
-        "82a474797065ac6d6561737572655f62656c6ca671756269747392a3612330a361233183a474797065a46d6f7665a5717562"
-        "6974a3612332a4726f6c65a773746f7261676582a474797065a764697363617264a57175626974a3612332a777616974696e"
-        "67c3"
+        "83a474797065b06d6561737572655f696e5f706c616365a57175626974a22430a461786973a15882a474797065ac6d656173"
+        "7572655f62656c6ca671756269747392a3612330a361233183a474797065a46d6f7665a57175626974a3612332a4726f6c65"
+        "a773746f7261676582a474797065a764697363617264a57175626974a3612332a777616974696e67c3"
     ),
     "requests.teleport": (
         "86a474797065a874656c65706f7274a463616c6c06a57175626974a3612331a7706169725f6964a5612d622f30a9636f6e66"
@@ -707,6 +724,24 @@ GOLDEN: dict[str, str] = {
         "83a474797065aa67726f75705f6c6f7374a567726f7570a8613a67726f757030a7706169725f6964a5683a302f31"
     ),
     "network.group_closed": ("83a474797065ac67726f75705f636c6f736564a567726f7570a8613a67726f757030a6726561736f6ea172"),
+    "network.netqasm_pairs_asked": (
+        "8ba474797065b36e65747161736d5f70616972735f61736b6564a772657175657374a3613a30a6736f636b657401ad72656d"
+        "6f74655f736f636b657402a46b696e64a14da66e756d62657203b06d696e696d756d5f666964656c697479cb3fe000000000"
+        "0000a87072696f7269747901a46178697393cb0000000000000000cb3fe3333333333333cb3fe999999999999aa461786573"
+        "92a15893cb3ff0000000000000cb0000000000000000cb0000000000000000a673686172657392cb3fd0000000000000cb3f"
+        "e8000000000000"
+    ),
+    "network.netqasm_pair_taken": (
+        "84a474797065b26e65747161736d5f706169725f74616b656ea772657175657374a3613a30a763697263756974a3613a31a6"
+        "6e756d62657202"
+    ),
+    "network.netqasm_pairs_ended": (
+        "83a474797065b36e65747161736d5f70616972735f656e646564a772657175657374a3613a30a6726561736f6ea172"
+    ),
+    "network.netqasm_socket_closed": (
+        "83a474797065b56e65747161736d5f736f636b65745f636c6f736564a6736f636b657401ad72656d6f74655f736f636b657402"
+    ),
+    "network.netqasm_alive": ("81a474797065ad6e65747161736d5f616c697665"),
     "network.pair_discarded": (
         "83a474797065ae706169725f646973636172646564a7706169725f6964a5613a302f31a6726561736f6ea36f6c64"
     ),

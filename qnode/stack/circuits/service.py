@@ -199,6 +199,11 @@ class Circuits:
         if request.timeout_ps is not None:
             self.core.set_timer(request.timeout_ps, ("circuit_accept", str(session), request.call))
 
+    def withdraw(self, session: int, call: int) -> None:
+        """A call waits no more for a circuit to come."""
+        self.accepting = deque(each for each in self.accepting if (each.session, each.request.call) != (session, call))
+        self.core.cancel_timer(("circuit_accept", str(session), call))
+
     def next_pair(self, session: int, request: NextCircuitPair) -> None:
         """Wait for a pair."""
         endpoint = self._of(session, request.circuit)

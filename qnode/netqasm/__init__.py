@@ -1,0 +1,1 @@
+"""NetQASM at a node's edge: where its bytes are read and written."""

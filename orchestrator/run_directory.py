@@ -24,6 +24,8 @@ REFUSED_SUFFIX = ".refused.json"
 """Of the files, beside the logs, in which processes count what they turned away."""
 INPUTS = "inputs"
 """The folder of what reached nodes from outside virtual time, a file for each start of each."""
+NETQASM = "netqasm"
+"""The folder of what NetQASM programs were told, gave and logged."""
 RECORD = "testbed.json"
 """Of the file in which a testbed can be found."""
 LONGEST_SOCKET_PATH = 107

@@ -25,6 +25,7 @@ from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.inheritance import Inheritance
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.netqasm import programs
 from orchestrator.run_directory import (
     INPUTS,
     REFUSED_SUFFIX,
@@ -329,6 +330,10 @@ class Testbed:
         if self.scenario.network is not None:
             await self._agent.send(protocol.WarmUp(modules=NETWORK_MODULES))
         await self._start_fabric(recover=False)
+        if any(each.netqasm is not None for each in self.scenario.applications):
+            if not programs.are_possible():
+                raise TestbedError(programs.MISSING)
+            await self._agent.send(protocol.WarmUp(modules=(programs.MODULE,)))
         nodes = node_configurations(
             self.scenario, applications=self.held or not self.serves_until_stopped, shake_s=self.shake_s
         )
@@ -449,7 +454,10 @@ class Testbed:
         """Start a program, with the socket of its node in its environment."""
         self._node_of[application.name] = application.node
         command = application.command
-        if command[0] in ("python", "python3"):
+        if application.netqasm is not None:
+            told = programs.write_told(self.scenario, application, self.directory, self.run_directory)
+            command = (programs.MODULE, str(told))
+        elif command[0] in ("python", "python3"):
             command = (sys.executable, *command[1:])
         credentials = self.credentials(node_place(application.node), application.name)
         environment = {
@@ -469,6 +477,7 @@ class Testbed:
                 environment=environment,
                 directory=str(self.directory),
                 log=str(self._log(name)),
+                module="" if application.netqasm is None else programs.MODULE,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -178,6 +178,30 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """Name and incarnation: what this process calls itself and its qubits and circuits, never used before."""
         return labelled(self.name, self.incarnation)
+
+
+class NetqasmProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """One program of a NetQASM application, as its process is told."""
+
+    file: str
+    """Python, with a function ``main``."""
+    role: str
+    node: str
+    roles: dict[str, str]
+    """The node of each role of the application."""
+    nodes: tuple[str, ...]
+    """All nodes of the network, sorted: a node's number in NetQASM is its place here."""
+    inputs: dict[str, Any] = {}
+    """What ``main`` is called with."""
+    runs: int = 1
+    """How often."""
+    flavour: Literal["vanilla", "nv"] = "vanilla"
+    """What subroutines are compiled to."""
+    seed: int = 0
+    log_level: str = "WARNING"
+    """Of NetQASM's logger."""
+    directory: str
+    """For NetQASM's log files and the results."""
 
 
 def labelled(name: str, incarnation: int) -> str:

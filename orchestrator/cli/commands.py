@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli import faults, pictures, replay, runs, scenarios, testbeds
+from orchestrator.cli import faults, netqasm, pictures, replay, runs, scenarios, testbeds
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ def main() -> None:
 for command in (
     scenarios.check,
     runs.run,
+    netqasm.netqasm,
     replay.replay,
     testbeds.up,
     testbeds.adopt,

@@ -147,6 +147,7 @@ class Agent:
         elif isinstance(message, protocol.Listen):
             self._listen(message)
         elif isinstance(message, protocol.WarmUp):
+            os.environ.update(dict.fromkeys(fabric_main.ONE_THREAD, "1"))
             for module in message.modules:
                 importlib.import_module(module)
             gc.collect()
@@ -158,7 +159,7 @@ class Agent:
         elif isinstance(message, protocol.Keep):
             self._keep_s = message.seconds
         elif isinstance(message, protocol.StartCommand):
-            self._fork(message.name, message.log, lambda: _execute(message))
+            self._fork(message.name, message.log, lambda: _call(message) if message.module else _execute(message))
         elif isinstance(message, protocol.Signal):
             process_id = self._names.get(message.name)
             if process_id is not None:
@@ -232,6 +233,8 @@ class Agent:
             os.sched_setaffinity(0, self._cores)
             work()
             code = 0
+        except _Ended as ended:
+            code = ended.args[0]
         except BaseException:  # noqa: BLE001 - the process boundary: the whole story goes into the process's log
             traceback.print_exc()
         finally:
@@ -289,6 +292,25 @@ def _execute(message: protocol.StartCommand) -> NoReturn:
     setproctitle(f"qloom: {message.name}")
     os.chdir(message.directory)
     os.execvpe(message.command[0], message.command, message.environment)
+
+
+def _call(message: protocol.StartCommand) -> None:
+    """Be the program, whose module is imported already."""
+    setproctitle(f"qloom: {message.name}")
+    os.chdir(message.directory)
+    os.environ.clear()
+    os.environ.update(message.environment)
+    sys.argv = list(message.command)
+    try:
+        importlib.import_module(message.module).main()
+    except SystemExit as ended:
+        if ended.code not in (None, 0):
+            print(ended.code, file=sys.stderr)
+            raise _Ended(ended.code if isinstance(ended.code, int) else 1) from None
+
+
+class _Ended(Exception):
+    """A program wants to end with this exit code."""
 
 
 def _signal_group(process_id: int, number: int) -> None:

@@ -56,6 +56,9 @@ class StartCommand(Message, frozen=True, kw_only=True, tag="start_command"):
     environment: dict[str, str]
     directory: str
     log: str
+    module: str = ""
+    """If the agent has been warmed up with the program's module, its name: then the process is forked from the agent
+    and calls the module's ``main``, which finds the rest of ``command`` in ``sys.argv``."""
 
 
 class Signal(Message, frozen=True, kw_only=True, tag="signal"):

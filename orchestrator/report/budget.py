@@ -11,7 +11,7 @@ from orchestrator.deployment import role_of
 from orchestrator.fabric import predictions
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.heralding import link_model
-from orchestrator.scenario import Scenario
+from orchestrator.scenario import Application, Scenario
 from orchestrator.scenario.faults import named
 from orchestrator.topology import Topology
 
@@ -48,7 +48,7 @@ def of(scenario: Scenario) -> dict[str, Any]:
             "agent",
             "fabric",
             *(f"node {name}" for name in scenario.nodes),
-            *(f"application {each.name} on {each.node}: {' '.join(each.command)}" for each in scenario.applications),
+            *(f"application {each.name} on {each.node}: {_what(each)}" for each in scenario.applications),
         ],
         "links": links,
         "network": msgspec.to_builtins(scenario.network),
@@ -57,6 +57,11 @@ def of(scenario: Scenario) -> dict[str, Any]:
         "stop_at_s": scenario.stop.at_s,
         "expectations": [each.name for each in scenario.expectations],
     }
+
+
+def _what(application: Application) -> str:
+    netqasm = application.netqasm
+    return " ".join(application.command) if netqasm is None else f"NetQASM {netqasm.file}"
 
 
 def as_text(plan: dict[str, Any]) -> str:

@@ -150,6 +150,8 @@ def _bare(kind: types.Type) -> types.Type:
 def _could_be(value: object, kind: types.Type) -> bool:
     """Whether the value is of the type's sort, its range apart."""
     match kind:
+        case types.AnyType():
+            return True
         case types.NoneType():
             return value is None
         case types.BoolType():
@@ -193,6 +195,8 @@ def describe(kind: types.Type) -> str:
     """What a value of the type looks like, in words: ``a number from 0 to 1``."""
     kind = _bare(kind)
     match kind:
+        case types.AnyType():
+            return "anything"
         case types.NoneType():
             return "null"
         case types.BoolType():

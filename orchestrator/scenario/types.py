@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -202,13 +202,30 @@ class Network(Section, frozen=True, kw_only=True):
     """Virtual seconds of nothing but hellos and refreshes after which nothing more is expected to happen."""
 
 
+class NetqasmProgram(Section, frozen=True, kw_only=True):
+    """A program for the NetQASM SDK: a Python file with a function ``main``. Its role is the application's name."""
+
+    file: str
+    """Relative to where the applications are run."""
+    inputs: dict[str, Any] = {}
+    """What ``main`` is called with, beside ``app_config``."""
+    runs: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    """How often it is called, one after the other, in step with the other roles."""
+    flavour: Literal["vanilla", "nv"] = "vanilla"
+    """The instructions that its subroutines are compiled to."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
+    """Of NetQASM's logger, which writes to the application's log."""
+
+
 class Application(Section, frozen=True, kw_only=True):
     """A program that attaches to a node's socket: one operating-system process."""
 
     name: Name
     node: str
-    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    command: tuple[str, ...] = ()
     """The program and its arguments; a leading ``python`` is the interpreter that runs qloom."""
+    netqasm: NetqasmProgram | None = None
+    """In place of a command, a program for the NetQASM SDK."""
     environment: dict[str, str] = {}
 
 

@@ -1,6 +1,6 @@
 """What an application imports: ``attach`` for the blocking flavour, ``aio`` for asyncio, circuits and errors."""
 
-from qnode.sdk.blocking import Group, Session, VirtualCircuit, attach
+from qnode.sdk.blocking import Group, Pending, Session, VirtualCircuit, attach
 from qnode.sdk.calls import CircuitOutcome, OracleView
 from qnode.sdk.circuit import Circuit
 from qnode.sdk.errors import (
@@ -52,6 +52,7 @@ __all__ = [
     "OracleView",
     "Outcomes",
     "PairDiscarded",
+    "Pending",
     "QloomError",
     "QubitGone",
     "QubitLost",

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec
 
 from qnode.sdk import calls
 from qnode.sdk.calls import PICOSECONDS, Call, T
@@ -52,6 +52,8 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._open = True
+        self._asked: dict[int, Pending[Any]] = {}
+        """Calls without an answer yet."""
         connection.send_attach()
         try:
             self.attached: application.Attached = connection.attached(
@@ -159,6 +161,20 @@ class Session:
         for _ in range(number - 1):
             yield self.next_pair(request)
 
+    def begin(self, call: Call[T]) -> Pending[T]:
+        """Ask for something and do not wait: the node acts on it when this program next waits for anything.
+
+        ``call``: of ``qnode.sdk.calls``.
+        """
+        return self._send(call, waiting=False)
+
+    def wait_any(self, *pending: Pending[Any]) -> None:
+        """Let virtual time go on until one of these has its answer."""
+        while not any(each.answered for each in pending):
+            self._expect_open()
+            self._connection.send_wait()
+            self._take()
+
     def close(self) -> None:
         """Detach; closing twice is no error."""
         if not self._open:
@@ -180,19 +196,61 @@ class Session:
         self.close()
 
     def _do(self, call: Call[T]) -> T:
+        pending = self._send(call, waiting=True)
+        self._take()
+        return pending.result()
+
+    def _send(self, call: Call[T], *, waiting: bool) -> Pending[T]:
+        self._expect_open()
+        pending = Pending(self, call)
+        self._asked[self._connection.send_call(call, waiting=waiting)] = pending
+        return pending
+
+    def _take(self) -> None:
+        """The next answer goes to its call."""
+        answer = self._connection.wait_for_answer()
+        pending = self._asked.pop(answer.call, None) if answer.call is not None else None
+        if isinstance(answer, application.Failed) and answer.code == "stopped" and self._open:
+            self._open = False
+            self._connection.close(linger_ms=0)
+        if pending is not None:
+            pending.answer(answer)
+        elif answer.call is None:
+            raise error_of(answer)  # to a frame that the node could not read, or about the whole session
+
+    def _expect_open(self) -> None:
         if not self._open:
             raise NodeGone(f"the session with node {self.node} is closed")
-        number = self._connection.send_call(call, waiting=True)
-        while True:
-            answer = self._connection.wait_for_answer()
-            if answer.call == number or (answer.call is None and isinstance(answer, application.Failed)):
-                break  # a frame that the node could not read is answered without its number
-        if isinstance(answer, application.Failed):
-            if answer.code == "stopped":
-                self._open = False
-                self._connection.close(linger_ms=0)
-            raise error_of(answer)
-        return call.meaning(answer)
+
+
+class Pending(Generic[T]):
+    """A call that was begun, and its answer once that has come."""
+
+    def __init__(self, session: Session, call: Call[T]) -> None:
+        self._session = session
+        self._call = call
+        self._answer: application.Answer | None = None
+        self.then: Callable[[], None] | None = None
+        """Called when the answer comes, while the program waits for that or for anything else."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether ``result`` has no need to wait."""
+        return self._answer is not None
+
+    def result(self) -> T:
+        """What the call gives; waits for it. Raises what the call raises."""
+        self._session.wait_any(self)
+        assert self._answer is not None
+        if isinstance(self._answer, application.Failed):
+            raise error_of(self._answer)
+        return self._call.meaning(self._answer)
+
+    def answer(self, answer: application.Answer) -> None:
+        """For the session, when the answer comes."""
+        self._answer = answer
+        if self.then is not None:
+            self.then()
 
 
 class VirtualCircuit:

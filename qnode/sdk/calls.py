@@ -461,6 +461,11 @@ def oracle_state(*qubits: QubitLike, entangled: bool = False) -> Call[OracleView
     return Call(application.OracleState(call=0, qubits=tuple(map(name_of, qubits)), entangled=entangled), view)
 
 
+def netqasm(message: bytes, *, flavour: application.Flavour = "vanilla") -> Call[application.NetqasmReturned]:
+    """Have the node obey a message of NetQASM's host protocol; gives what it returns, errors too."""
+    return Call(application.NetqasmMessage(call=0, message=message, flavour=flavour), _itself)
+
+
 def report(**values: float | tuple[float, float]) -> Call[None]:
     """Named numbers for the run's report, each alone or as (value, standard error)."""
     return Call(application.Report(call=0, values=values), _nothing)

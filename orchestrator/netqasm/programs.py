@@ -1,0 +1,46 @@
+"""What the processes of a scenario's NetQASM programs are told."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.run_directory import NETQASM
+from orchestrator.scenario import Application, Scenario
+from qnode import config
+from qnode.security.keys import write_private
+
+MODULE = "qnode.netqasm_sdk.__main__"
+"""What runs a program. To import it takes most of a second, so the agent does so once for all."""
+MISSING = "NetQASM programs need the package netqasm, which is not installed: pip install 'qloom[netqasm]'"
+
+
+def are_possible() -> bool:
+    """Whether the package netqasm is there."""
+    return importlib.util.find_spec("netqasm") is not None
+
+
+def write_told(scenario: Scenario, application: Application, directory: Path, run_directory: Path) -> Path:
+    """The file with what the process of ``application`` is told; ``directory``: where applications are run."""
+    program = application.netqasm
+    assert program is not None
+    folder = run_directory / NETQASM
+    told = config.NetqasmProgram(
+        file=str(directory / program.file),
+        role=application.name,
+        node=application.node,
+        roles={each.name: each.node for each in scenario.applications if each.netqasm is not None},
+        nodes=tuple(sorted(scenario.nodes)),
+        inputs=program.inputs,
+        runs=program.runs,
+        flavour=program.flavour,
+        seed=scenario.seed,
+        log_level=program.log_level,
+        directory=str(folder),
+    )
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{application.name}.json"
+    write_private(path, msgspec.json.encode(told))
+    return path

@@ -60,6 +60,8 @@ def main() -> None:
 def _entry(program: NetqasmProgram) -> Callable[..., Any]:
     """The function ``main`` of the program's file."""
     path = Path(program.file)
+    if not path.is_file():
+        sys.exit(f"{path}: expected the Python file of a NetQASM program, found none")
     sys.path.insert(0, str(path.parent))
     module = importlib.import_module(path.stem)
     entry = getattr(module, "main", None)

@@ -607,6 +607,8 @@ class Testbed:
         if kind == "application":
             node = self._node_of[name]
             await self._say(control.ApplicationDied(node=node, application=name, status=process.status))
+            if process.code and any(each.name == name and each.netqasm for each in self.scenario.applications):
+                await self._say(control.Stop(reason=f"role {name} failed: {process.status}"))  # others wait in vain
         elif kind == "node" and process.code != 0:
             story = f"{message.name} (process {message.process_id}) died: {process.status}{last_lines(process.log)}"
             if not self._ready.done():

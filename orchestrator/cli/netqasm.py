@@ -83,11 +83,16 @@ def run(
             click.echo(f"run {number}:" if len(runs) > 1 else "results:")
             click.echo(yaml.safe_dump(_shown(each), default_flow_style=None, sort_keys=False, width=100).rstrip())
         click.echo(f"run directory: {directory} ({written.relative_to(directory)})")
-    for role, status in failed.items():
+    for role, status in _culprits(failed, report["ended_because"]).items():
         log = directory / "logs" / f"application-{role}.log"
         said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         click.echo(f"qloom: role {role} ended with {status}: {said[-1] if said else 'no word'} ({log})", err=True)
     sys.exit(EXPECTATION_FAILED if failed else OK)
+
+
+def _culprits(failed: dict[str, str], reason: str) -> dict[str, str]:
+    """Of the roles that failed, the one that ended the run, if one did: the others failed because it was over."""
+    return {role: status for role, status in failed.items() if reason.startswith(f"role {role} failed")} or failed
 
 
 def _scenario(

@@ -73,7 +73,8 @@ def _two_ends(fields: Mapping[str, object]) -> Broken:
 def _application(fields: Mapping[str, object]) -> Broken:
     command, environment = fields.get("command"), fields.get("environment")
     if "command" in fields and "netqasm" in fields and bool(command) == (fields["netqasm"] is not None):
-        yield "", f"expected exactly one of command and netqasm, found {'both' if command else 'neither'}"
+        found = "both" if command else "neither"
+        yield "command", f"expected exactly one of command (a list of at least 1) and netqasm, found {found}"
     if isinstance(command, list) and command:
         if not command[0].strip():
             yield "command", "expected the name of a program first, found empty text"

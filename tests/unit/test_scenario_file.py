@@ -250,7 +250,7 @@ MALFORMED = {
     "no command": (
         GOOD + "applications: [{name: a, node: alice, command: []}]\n",
         "applications[0].command",
-        "expected a list of at least 1, found a list of 0",
+        "expected exactly one of command (a list of at least 1) and netqasm, found neither",
     ),
     "command as text": (
         GOOD + "applications: [{name: a, node: alice, command: python x.py}]\n",

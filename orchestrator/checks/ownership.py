@@ -20,8 +20,9 @@ class OneOwner:
         self._owners: dict[str, str] = {}
         self._since: dict[str, int] = {}
         """The line that gave each qubit its owner, or its end."""
-        self._given: dict[tuple[str, str], int] = {}
-        """The line that handed each pair or qubit to an application, by node."""
+        self._given: dict[tuple[str, str, str], int] = {}
+        """The line that handed each pair or qubit on, by its kind and node: what a node's part in a group
+        gets from a circuit, it hands on."""
         self._followed = 0
 
     def looked_at(self) -> str:
@@ -113,7 +114,7 @@ class OneOwner:
             return  # measured by the network itself: there is no qubit to give
         if event.kind != "pair_delivered":
             yield from self._used(what, event["node"], event)
-        before = self._given.setdefault((event["node"], what), event.line)
+        before = self._given.setdefault((event.kind, event["node"], what), event.line)
         if before != event.line:
             yield Problem(
                 f"expected {what} to be given once at {event['node']}, found it given at line {before}", event

@@ -41,15 +41,23 @@ CUT = {"kind": "link_down", "select": "one", "at_s": 0.03, "for_s": 0.6}
 """Of one link, for longer than its ends wait for each other."""
 PAUSE = {"kind": "node_pause", "select": "one", "at_s": 0.03, "for_s": 0.3}
 
+LATE = {"kind": "message_latency", "select": "all", "added_s": 2e-3, "jitter_s": 1e-3}
 EVE = {"kind": "intercept_resend", "name": "eve", "link": "alice-bob", "basis": "random_zx"}
 
 FAULTED: dict[str, Faulted] = {
+    "anonymous_transmission": Faulted((LATE,)),
     "b92": Faulted((EVE,), theory.b92_with_eve),
     "bb84": Faulted((EVE,), theory.bb84_with_eve),
     "bbm92": Faulted((EVE,), theory.bbm92_with_eve),
-    "e91": Faulted((EVE,), theory.e91_with_eve),
-    "six_state": Faulted(({**EVE, "basis": "random_xyz"},), theory.six_state_with_eve),
     "chsh": Faulted((CUT,)),
+    "conference_key": Faulted(({**EVE, "link": "hub-bob"},), theory.conference_key_with_eve),
+    "e91": Faulted((EVE,), theory.e91_with_eve),
+    "leader_election": Faulted(({**PAUSE, "at_s": 0.25},)),
+    "magic_square": Faulted((CUT,), repeaters=True),
+    "mermin_game": Faulted(({**CUT, "at_s": 0.25},)),
+    "secret_sharing": Faulted(({**EVE, "link": "hub-charlie"},), theory.secret_sharing_with_eve),
+    "six_state": Faulted(({**EVE, "basis": "random_xyz"},), theory.six_state_with_eve),
     "superdense_coding": Faulted((LOSS,)),
     "teleportation": Faulted((CUT,), repeaters=True),
+    "verification": Faulted(({**EVE, "link": "hub-bob"},), theory.verification_with_eve),
 }

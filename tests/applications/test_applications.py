@@ -10,8 +10,14 @@ from theory import SHARES, Theory, agrees
 from unmodified import Played, play
 from variants import DIRECTORY, NAMES, Variant, read
 
-TRIALS = 200
-"""Rounds of a run; scripts/applications measures long ones."""
+TRIALS = {"anonymous_transmission": 30, "verification": 100}
+"""Rounds of a run, else `MOST_TRIALS`; scripts/applications measures long ones."""
+MOST_TRIALS = 200
+
+
+def short(name: str) -> Variant:
+    """An application's scenario with fewer rounds."""
+    return read(name).of_length(TRIALS.get(name, MOST_TRIALS))
 
 
 def follows(played: Played, variant: Variant, theory: Theory) -> None:
@@ -28,26 +34,26 @@ def test_every_application_has_a_theory_and_a_fault() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_noisy(name: str) -> None:
-    variant = read(name).of_length(TRIALS)
+    variant = short(name)
     follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ideal(name: str) -> None:
-    variant = read(name).of_length(TRIALS).ideal().with_seed(2)
+    variant = short(name).ideal().with_seed(2)
     follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if read(name).can_have_repeaters])
 def test_over_repeaters(name: str) -> None:
-    variant = read(name).of_length(TRIALS).over_repeaters().with_seed(3)
+    variant = short(name).over_repeaters().with_seed(3)
     follows(play(variant.scenario, DIRECTORY), variant, SHARES[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_under_faults(name: str, tmp_path: Path) -> None:
     faulted = FAULTED[name]
-    variant = faulted.of(read(name).of_length(TRIALS)).with_seed(4)
+    variant = faulted.of(short(name)).with_seed(4)
     played = play(variant.scenario, DIRECTORY, log=tmp_path)
     assert all(verdict["holds"] for verdict in played.verdicts.values()), played.verdicts
     assert {name: type(failure) for name, failure in played.failures.items()} == dict(faulted.failures)

@@ -7,6 +7,7 @@ depolarising probability of a two-qubit gate, e a readout error and k = 1 - 2e.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -172,23 +173,128 @@ def _two_states(noise: Noise, contrast: float) -> list[Share]:
     ]
 
 
+def _mermin_game(noise: Noise) -> list[Share]:
+    """Greenberger, Horne, Zeilinger (1989), arXiv:0712.0921; Mermin, PRL 65, 1838 (1990)."""
+    return [Share("alice.won", "alice.rounds", (1 + (noise.w * noise.k) ** 3) / 2)]
+
+
+def _magic_square(noise: Noise) -> list[Share]:
+    """Aravind, quant-ph/0206070. Where row r and column c cross stands an observable of one pair, or of both."""
+    won = 0.0
+    for r in range(3):
+        for c in range(3):
+            both, gates = r == 2 or c == 2, (r == 2) + (c == 2)
+            bits = 2 + (c == 2) + (r == 2)  # the third of a row or column is the product of the others
+            won += (1 + noise.w ** (1 + both) * noise.k**bits * (1 - noise.gate) ** gates) / 18
+    return [Share("alice.won", "alice.rounds", won)]
+
+
+def _secret_sharing(noise: Noise) -> list[Share]:
+    """Hillery, Buzek, Berthiaume, PRA 59, 1829 (1999)."""
+    return _shared(noise, 1.0)
+
+
+def secret_sharing_with_eve(noise: Noise) -> list[Share]:
+    """Of charlie's X and Y, what Eve leaves by measuring Z or X is X, half of the time."""
+    return _shared(noise, 1 / 4)
+
+
+def _shared(noise: Noise, left: float) -> list[Share]:
+    return [
+        Share("alice.usable", "alice.states", 1 / 2),
+        Share("alice.errors", "alice.tested", (1 - (noise.w * noise.k) ** 3 * left) / 2),
+        Share("alice.bob_alone", "alice.tested", 1 / 2),
+    ]
+
+
+def _conference_key(noise: Noise) -> list[Share]:
+    """Grasselli, Kampermann, Bruss, NJP 20, 113014 (2018)."""
+    return _conference(noise, 1.0)
+
+
+def conference_key_with_eve(noise: Noise) -> list[Share]:
+    """Eve measures bob's qubit along Z or X: half of his correlations along each is left."""
+    return _conference(noise, 1 / 2)
+
+
+def _conference(noise: Noise, left: float) -> list[Share]:
+    contrast = noise.w * noise.k
+    return [
+        Share("alice.odd", "alice.tests", (1 - contrast**3 * left) / 2),
+        Share("alice.bob_errors", "alice.compared", (1 - contrast**2 * left) / 2),
+        Share("alice.charlie_errors", "alice.compared", (1 - contrast**2) / 2),
+    ]
+
+
+def _leader_election(noise: Noise) -> list[Share]:
+    """D'Hondt and Panangaden, quant-ph/0412177: each of the bits 1, 0, 0 is read wrong with probability (1 - wk)/2."""
+    f = (1 - noise.w * noise.k) / 2
+    decided = (1 - f) ** 3 + 2 * f**2 * (1 - f)
+    lead = [Share(f"{name}.leads", f"{name}.leaders", 1 / 3) for name in ("alice", "bob", "charlie")]
+    return [Share("alice.decided", "alice.elections", decided), *lead]
+
+
+def _verification(noise: Noise) -> list[Share]:
+    """Flammia and Liu, PRL 106, 230501 (2011): the mean of all stabilisers is the fidelity."""
+    return _stabilised(noise, {"I": 1.0, "X": 1.0, "Y": 1.0, "Z": 1.0})
+
+
+def verification_with_eve(noise: Noise) -> list[Share]:
+    """Eve measures bob's qubit along Z or X."""
+    return _stabilised(noise, {"I": 1.0, "X": 0.5, "Y": 0.0, "Z": 0.5})
+
+
+def _stabilised(noise: Noise, left: dict[str, float]) -> list[Share]:
+    mean = 0.0
+    for letters in ("IZ", "XY"):
+        for places in itertools.product((0, 1), repeat=4):
+            if sum(places) % 2 == 0:
+                paulis = [letters[place] for place in places]
+                weight = sum(pauli != "I" for pauli in paulis)
+                mean += (noise.w * noise.k) ** weight * left[paulis[1]] / 16
+    return [Share("alice.passed", "alice.states", (1 + mean) / 2)]
+
+
+def _anonymous_transmission(noise: Noise) -> list[Share]:
+    """Christandl and Wehner, quant-ph/0409201: ASIACRYPT 2005.
+
+    A bit that is sent anonymously comes through with contrast (wk)^4. The pair of sender and receiver has <ZZ> = w^2, and,
+    with the bits of two others in its phase, <XX> = <YY> = w^4 k^2. Each bit of the teleportation is read, and sent.
+    """
+    w, k = noise.w, noise.k
+    bit = k * (w * k) ** 4
+    along_z, along_x = w**2, w**4 * k**2
+    contrast = (1 - noise.gate) * k * (along_z * bit + along_x * bit + along_x * bit**2) / 3
+    fair = [Share(f"{name}.ones", f"{name}.told", 1 / 2) for name in ("alice", "bob", "charlie", "dave")]
+    return [Share("dave.as_sent", "dave.qubits", (1 + contrast) / 2), *fair]
+
+
 BOUNDS = {
     "bb84": (0.11, "no safe key above (Shor and Preskill)"),
     "bbm92": (0.11, "no safe key above (Shor and Preskill)"),
     "chsh": (0.75, "without entanglement"),
+    "magic_square": (8 / 9, "without entanglement"),
+    "mermin_game": (0.75, "without entanglement"),
     "superdense_coding": (0.5, "one bit in a qubit, and a guess"),
     "teleportation": (2 / 3, "without entanglement"),
 }
 """What the first share is at most by classical means."""
 
 SHARES: dict[str, Theory] = {
+    "anonymous_transmission": _anonymous_transmission,
     "b92": _b92,
     "bb84": _bb84,
     "bbm92": _bbm92,
     "chsh": _chsh,
+    "conference_key": _conference_key,
     "e91": _e91,
+    "leader_election": _leader_election,
+    "magic_square": _magic_square,
+    "mermin_game": _mermin_game,
+    "secret_sharing": _secret_sharing,
     "six_state": _six_state,
     "superdense_coding": _superdense_coding,
     "teleportation": _teleportation,
+    "verification": _verification,
 }
 __all__ = ["BOUNDS", "SHARES", "Share", "Theory", "agrees", "deviation", "distribution"]

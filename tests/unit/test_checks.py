@@ -218,6 +218,13 @@ def test_a_qubit_that_is_given_twice_is_told_once_it_is(tmp_path: Path) -> None:
     assert [at for _, at, _ in broken(tmp_path, [pair, pair | {"node": "r"}, pair])] == [3]
 
 
+def test_a_qubit_that_a_circuit_gives_to_a_group_is_given_on_once(tmp_path: Path) -> None:
+    group = line(0.5, "group_qubit_delivered", "a", group="a/0", number=0, qubit="a#0")
+    log = [*MADE, delivered(0.4, "head", "a#0"), group]
+    assert verdicts(tmp_path, log)["one_owner"]["holds"]
+    assert [at for name, at, _ in broken(tmp_path, [*log, group | {"number": 1}]) if name == "one_owner"] == [6]
+
+
 def test_the_qubits_of_a_dead_node_have_ended(tmp_path: Path) -> None:
     log = [*MADE[:2], KILLED, acts(2.5, "r", "measure r#0"), acts(2.6, "a", "measure a#0")]
     assert [(name, at) for name, at, _ in broken(tmp_path, log)] == [("one_owner", 4)]

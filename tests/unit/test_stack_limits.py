@@ -163,7 +163,6 @@ TOUCH_NOTHING = {
     "netqasm": "its own NetQASM applications",
     "report": "under its own name",
     "report_key": "under its own name",
-    "netqasm": "its own NetQASM applications",
     "wait": "its own turn",
     "detach": "its own session",
 }

@@ -145,25 +145,26 @@ class Sockets:
     """Ends a task's waiting for a pair, and why."""
     changed: Callable[[], None]
     """Lets all tasks that wait look again."""
-    sockets: dict[int, EprSocket] = field(default_factory=dict)
+    sockets: dict[tuple[int, int], EprSocket] = field(default_factory=dict)
+    """By the number of the remote node, and their own: those to different nodes may have the same."""
     failures: dict[int, Fault] = field(default_factory=dict)
     """What was to fill arrays and will not, by the array's address."""
 
     # What the host and its subroutines want
 
     def open(self, number: int, remote_node: int, remote_socket: int, minimum_fidelity: int) -> EprSocket:
-        """A new socket; one of the same number is replaced.
+        """A new socket.
 
         Raises:
-            Fault: there is no such node, or the fidelity is none.
+            Fault: there is one of the same number to the same node, there is no such node, or the fidelity is none.
         """
         if not 0 <= minimum_fidelity <= 100:
             raise Fault(f"a minimum fidelity of {minimum_fidelity}, expected 0 to 100 percent")
-        if number in self.sockets:
-            raise Fault(f"EPR socket {number} is open already")
+        if (remote_node, number) in self.sockets:
+            raise Fault(f"EPR socket {number} to node {remote_node} is open already")
         remote = self.station.name_of(remote_node)
         fidelity = 0.0 if minimum_fidelity == NO_DEMAND else minimum_fidelity / 100
-        socket = self.sockets[number] = EprSocket(number, remote, remote_node, remote_socket, fidelity)
+        socket = self.sockets[remote_node, number] = EprSocket(number, remote, remote_node, remote_socket, fidelity)
         if self.station.over_circuits:
             self.begin(self._accept(socket))
         socket.creating = self.begin(self._create_all(socket))
@@ -231,11 +232,9 @@ class Sockets:
         return [qubit.name for qubit in self.memory.qubits if qubit is not None and qubit.name]
 
     def _socket(self, node: int, number: int) -> EprSocket:
-        mine = self.sockets.get(number)
+        mine = self.sockets.get((node, number))
         if mine is None:
-            raise Fault(f"EPR socket {number} is not open")
-        if mine.remote_node != node:
-            raise Fault(f"EPR socket {number} leads to node {mine.remote_node}, not {node}")
+            raise Fault(f"EPR socket {number} to node {node} is not open")
         return mine
 
     def _check(self, wanted: Wanted, *, keeps: bool) -> None:

@@ -66,14 +66,15 @@ class Course:
         self._journal = Journal.create(path, head)
 
     def recover(self, path: Path, head: Head) -> None:
-        """Make all calls again that the journal holds, and go on writing after them.
+        """Make the calls again that the journal holds and this course has not made, and go on writing after them.
 
         Raises:
             JournalError: it cannot be read or written, or is of another run.
         """
-        size = 0
+        size = 0 if self._journal is None else self._journal.size  # of a copy of the process, whose file is another's
+        self._journal = None
         if path.exists():
-            for record, end in records(path):
+            for record, end in records(path, start=size):
                 if size == 0:
                     check_head(path, record, head)
                 else:

@@ -38,6 +38,8 @@ class EventLog:
             except OSError as error:
                 raise self._cannot_write(error) from error
         self._unwritten = bytearray()
+        self._written = 0
+        """Bytes on file."""
         self._encode = msgspec.json.Encoder(order="deterministic").encode
         self._hash = hashlib.blake2b(digest_size=16)
         self._window: list[tuple[int, bytes]] = []
@@ -46,6 +48,20 @@ class EventLog:
         """The first line that was watched for."""
         self.lines = 0
         self._flushed_at_s = 0.0
+
+    def reopen(self) -> None:
+        """In a copy of the process: go on where this log is, whatever the process has written since.
+
+        Raises:
+            EventLogError: the file cannot be opened.
+        """
+        if self._descriptor is not None:
+            assert self._path is not None
+            try:
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+            os.lseek(self._descriptor, self._written, os.SEEK_SET)
 
     def write(self, at: int, kind: str, **details: Any) -> None:
         """Add a line for the instant ``at`` (ps)."""
@@ -85,15 +101,16 @@ class EventLog:
         if self._descriptor is None or not self._unwritten:
             return
         data, self._unwritten = bytes(self._unwritten), bytearray()
-        start, written = os.lseek(self._descriptor, 0, os.SEEK_CUR), 0
+        written = 0
         try:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            whole = start + data.rfind(b"\n", 0, written) + 1
-            os.ftruncate(self._descriptor, whole)
-            os.lseek(self._descriptor, whole, os.SEEK_SET)
+            self._written += data.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._descriptor, self._written)
+            os.lseek(self._descriptor, self._written, os.SEEK_SET)
             raise self._cannot_write(error) from error
+        self._written += written
 
     def close(self) -> None:
         """No more lines.
@@ -107,7 +124,7 @@ class EventLog:
         finally:
             if self._descriptor is not None:
                 # a fabric that was killed may have got further than the run then did
-                os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
+                os.ftruncate(self._descriptor, self._written)
                 os.close(self._descriptor)
                 self._descriptor = None
 

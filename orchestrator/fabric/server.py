@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog, EventLogError
+from orchestrator.fabric.images import Bedside, Images
 from orchestrator.fabric.journal import Ended, JournalError, head_of
 from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
@@ -69,11 +71,29 @@ class Server:
     """One fabric between nodes, supervisor and observers."""
 
     def __init__(
-        self, configuration: FabricConfiguration, *, listeners: Mapping[str, int], recover: bool = False
+        self,
+        configuration: FabricConfiguration,
+        *,
+        listeners: Mapping[str, int],
+        recover: bool = False,
+        bedside: Bedside | None = None,
+        course: Course | None = None,
     ) -> None:
-        """``listeners``: by place, descriptors of TCP sockets that listen already at the endpoints."""
+        """Bind the sockets; nothing happens yet.
+
+        Args:
+            configuration: what the fabric is told.
+            listeners: by place, descriptors of TCP sockets that listen already at the endpoints.
+            recover: whether this is in the place of a fabric that was killed.
+            bedside: where images of this process sleep, to be woken in its place; None: there are none.
+            course: what an image has of the run; None: nothing.
+        """
         self._configuration = configuration
         self._recover = recover
+        self._bedside = bedside
+        self._spare_listeners = {} if bedside is None else {place: os.dup(each) for place, each in listeners.items()}
+        """The same sockets, for an image."""
+        self._images = None if bedside is None else Images(bedside, self._spare_listeners.values())
         self._gathers = False
         """Whether nodes are being asked how far they are."""
         self._to_stop: dict[str, fabric.Halt] = {}
@@ -81,11 +101,17 @@ class Server:
         self._given: list[control.Ordered] = []
         """The orders for the supervisor, all of them."""
         scenario = self._scenario = configuration.scenario
-        self._log = EventLog(Path(configuration.event_log), again=recover)
-        self._engine = Engine(scenario, self._log)
-        self._pace = Pace(None if scenario.time.pace == "max" else float(scenario.time.pace))
-        self._course = Course(self._engine, self._pace, held=configuration.held)
-        self._steering = self._course.steering
+        if course is None:
+            pace = Pace(None if scenario.time.pace == "max" else float(scenario.time.pace))
+            engine = Engine(scenario, EventLog(Path(configuration.event_log), again=recover))
+            course = Course(engine, pace, held=configuration.held)
+        self._course = course
+        self._engine = course.engine
+        self._log = course.engine.log
+        self._pace = course.pace
+        self._steering = course.steering
+        self._carried_out = 0
+        """Of the engine's orders."""
         stop = scenario.stop.at_s
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
         self._context = zmq.Context()
@@ -140,6 +166,8 @@ class Server:
             reason = self._until_over() if self._up_and_running() else ""
         except (RunFailed, JournalError, EventLogError) as failure:
             reason = error = str(failure)
+        if self._images is not None:
+            self._images.close()
         self._finish(reason, error)
         if self._doorkeeper is not None:
             self._doorkeeper.close()
@@ -267,21 +295,34 @@ class Server:
             self._poller.poll(0)
             time.sleep(self._wait_per_window_s)  # the fault itself
         grants = self._course.open_round(late_s)
-        if self._engine.orders:
+        if len(self._engine.orders) > self._carried_out:
             self._carry_out_orders()
         send, encode, label, up = self._nodes.send_multipart, fabric.to_node.encode, self._engine.label, self._up
         for name, grant in grants.items():
             if name in up:
                 send((label(name), encode(grant)))
+        if self._images is not None and self._images.due:
+            self._images.take(self._wake)  # all that has been done is on file, and nothing else
         if self._recover and not up.keys() >= grants.keys():
             self._gather()  # nodes that were stopped while the others came back
         self._granted_at_s = time.monotonic()
         if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
             self._serve(0.0)
 
+    def _wake(self) -> None:
+        """In an image of this process: be the fabric, in the place of the one that was killed."""
+        self._log.reopen()
+        Server(
+            self._configuration,
+            listeners=self._spare_listeners,
+            recover=True,
+            bedside=self._bedside,
+            course=self._course,
+        ).run()
+
     def _carry_out_orders(self) -> None:
         """Have done to processes what faults want, before anything else happens."""
-        orders, self._engine.orders = self._engine.orders, []
+        orders, self._carried_out = self._engine.orders[self._carried_out :], len(self._engine.orders)
         for order in orders:
             if isinstance(order, control.HinderFabric):
                 if order.wait_per_window_s is not None:
@@ -306,7 +347,7 @@ class Server:
 
     def _repeat_orders(self) -> None:
         """After a recovery: all that faults have wanted so far; what took wall time only is over."""
-        orders, self._engine.orders = self._engine.orders, []
+        orders, self._carried_out = self._engine.orders, len(self._engine.orders)
         for order in orders:
             if not isinstance(order, control.HinderFabric):
                 self._give_order(order)

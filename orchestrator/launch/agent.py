@@ -29,10 +29,11 @@ import msgspec
 from setproctitle import setproctitle
 
 import orchestrator.fabric.__main__ as fabric_main
+from orchestrator.fabric.images import Bedside
 from orchestrator.launch import adoption, protocol
+from orchestrator.launch.lifeline import end_with
 from qnode.config import NodeConfiguration
 
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 FABRIC_PLACES = ("fabric", "control", "observer")
 BACKLOG = 1024
@@ -58,6 +59,7 @@ class Agent:
         self._peers: dict[int, tuple[str, ...]] = {}
         self._listeners: dict[str, socket.socket] = {}
         """By place; kept open, so that who is started again finds its callers waiting."""
+        self._bedside: Bedside | None = None
         self._cores = os.sched_getaffinity(0)
         self._wakeup, self._wakeup_writer = socket.socketpair()
         for end in (self._wakeup, self._wakeup_writer):
@@ -153,9 +155,8 @@ class Agent:
             gc.collect()
             gc.freeze()
         elif isinstance(message, protocol.StartFabric):
-            path = Path(message.configuration)
-            work = functools.partial(self._be_fabric, path, recover=message.recover)
-            self._fork("fabric", message.log, work, listeners=FABRIC_PLACES)
+            if not (message.recover and self._wake_image()):
+                self._start_fabric(message)
         elif isinstance(message, protocol.Keep):
             self._keep_s = message.seconds
         elif isinstance(message, protocol.StartCommand):
@@ -164,6 +165,21 @@ class Agent:
             process_id = self._names.get(message.name)
             if process_id is not None:
                 _signal_group(process_id, message.number)
+
+    def _start_fabric(self, message: protocol.StartFabric) -> None:
+        if self._bedside is not None:
+            self._bedside.close()
+        self._bedside = Bedside()
+        work = functools.partial(self._be_fabric, Path(message.configuration), recover=message.recover)
+        self._fork("fabric", message.log, work, listeners=FABRIC_PLACES)
+
+    def _wake_image(self) -> bool:
+        """Have the latest image of a fabric that was killed take its place; returns whether there is one."""
+        if self._bedside is None or (image := self._bedside.latest) not in _children_of(os.getpid()):
+            return False
+        self._bedside.wake()
+        self._is_started("fabric", image)
+        return True
 
     def _listen(self, message: protocol.Listen) -> None:
         try:
@@ -182,7 +198,7 @@ class Agent:
 
     def _be_fabric(self, configuration: Path, *, recover: bool) -> None:
         listeners = {place: self._listeners[place].detach() for place in FABRIC_PLACES if place in self._listeners}
-        fabric_main.serve(configuration, listeners=listeners, recover=recover)
+        fabric_main.serve(configuration, listeners=listeners, recover=recover, bedside=self._bedside)
 
     def _fork(self, name: str, log: str, work: Callable[[], None], *, listeners: tuple[str, ...] = ()) -> None:
         """Start a process, which inherits these listening sockets and no others."""
@@ -201,6 +217,9 @@ class Agent:
         if process_id == 0:
             self._be_child(agent, descriptor, work, listeners)
         os.close(descriptor)
+        self._is_started(name, process_id)
+
+    def _is_started(self, name: str, process_id: int) -> None:
         self._children[process_id] = name
         self._names[name] = process_id
         self._ended.pop(name, None)
@@ -211,9 +230,7 @@ class Agent:
         code = 1
         try:
             os.setsid()
-            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != agent:
-                os._exit(code)  # it died before this process could ask to die with it
+            end_with(agent, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -225,6 +242,8 @@ class Agent:
                 os.close(descriptor)
             for end in (self._wakeup, self._wakeup_writer, self._supervisor):
                 end.close()
+            if self._bedside is not None:
+                self._bedside.leave()
             if self._lock is not None:
                 os.close(self._lock)
             for place, listener in self._listeners.items():

@@ -41,9 +41,17 @@ def _size(path: Path) -> int:
 
 
 def run_with_kills(
-    world: World, scenario: Path, at_bytes: Iterable[int] = (), *, out: str, arguments: tuple[str, ...] = ()
+    world: World,
+    scenario: Path,
+    at_bytes: Iterable[int] = (),
+    *,
+    out: str,
+    arguments: tuple[str, ...] = (),
+    victims: tuple[str, ...] = (FABRIC,),
 ) -> Disturbed:
     """Run a scenario; its fabric is killed when the journal has grown to each of ``at_bytes``.
+
+    ``victims``: who is killed, in this order, the fabric last.
 
     So kills lie where the run is, however fast the machine; 0 is right after the start. What lies after the end of the
     run is not killed.
@@ -59,7 +67,9 @@ def run_with_kills(
         if fabric is None or running.poll() is not None:
             break
         try:
-            os.kill(fabric, signal.SIGKILL)
+            for victim in map(world.process, victims):
+                if victim is not None:
+                    os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             break  # the run is over
         kills, last = kills + 1, fabric

@@ -53,6 +53,21 @@ def test_killed_twice_in_the_middle(shared_world: World, undisturbed: Disturbed)
     assert 0 < at_s[0] < at_s[1] < disturbed.report["virtual_s"]
 
 
+WAKES = "an image wakes in the place of the fabric"
+
+
+@pytest.mark.slow
+def test_an_image_takes_the_place_of_a_killed_fabric_and_if_it_is_killed_too_the_journal_alone_does(
+    shared_world: World, undisturbed: Disturbed
+) -> None:
+    for out, victims, wakes in (("woken", (FABRIC,), 1), ("all", ("qloom: image", FABRIC), 0)):
+        moment = undisturbed.journal_bytes // 2
+        disturbed = run_with_kills(shared_world, busy(shared_world), [moment], out=out, victims=victims)
+        check(disturbed, undisturbed, kills=1)
+        log = shared_world.directory / out / "logs" / "fabric.log"
+        assert log.read_text().count(WAKES) == wakes
+
+
 @pytest.mark.slow
 def test_killed_at_a_pace(shared_world: World, undisturbed: Disturbed) -> None:
     moment = undisturbed.journal_bytes // 2

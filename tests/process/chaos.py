@@ -85,15 +85,14 @@ class Sweep:
 
 
 def swept(
-    world: World, name: str, seeds: range, *, jobs: int, heard: Callable[[Sweep], None] = lambda sweep: None
-) -> Sweep:
-    """Run every seed of a scenario twice, the second time shaken; nothing may be left behind.
+    world: World, name: str, seeds: range, sweep: Sweep, *, jobs: int, heard: Callable[[], None] = lambda: None
+) -> None:
+    """Run every seed of a scenario twice, the second time shaken; nothing may be left behind. ``sweep`` is added to.
 
     Raises:
         AssertionError: the sweep itself failed, or something is left.
     """
     path = scenario(name, world.directory)
-    sweep = Sweep()
     for first in range(seeds.start, seeds.stop, SEEDS_AT_A_TIME):
         last = min(first + SEEDS_AT_A_TIME, seeds.stop) - 1
         running = world.start(
@@ -104,9 +103,7 @@ def swept(
         assert ended.code in (0, 1), ended
         sweep.add(ended.report)
         world.wait_until_clean()
-        heard(sweep)
-    assert sweep.seeds == len(seeds)
-    return sweep
+        heard()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""The whole soak, or parts of it: one JSON object on standard output, progress on standard error; exit 0 iff all held."""
+"""The whole soak, or parts of it: one JSON object on standard output, progress on standard error; exit 0 iff all held.
+
+Ctrl-C ends a sweep of seeds early, and what was run counts.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -98,13 +102,15 @@ def seeds(name: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
     def part(asked: argparse.Namespace) -> dict[str, Any]:
         wanted = range(asked.seed, asked.seed + asked.seeds)
 
-        def heard(sweep: chaos.Sweep) -> None:
+        sweep = chaos.Sweep()
+
+        def heard() -> None:
             say(f"{name}: {sweep.seeds}/{asked.seeds} seeds, {len(sweep.failures)} failures")
             for failure in sweep.failures:
                 say(f"  {json.dumps(failure)}")
 
-        with new_world() as world:
-            sweep = chaos.swept(world, name, wanted, jobs=os.cpu_count() or 1, heard=heard)
+        with new_world() as world, contextlib.suppress(KeyboardInterrupt):  # what is done by then counts
+            chaos.swept(world, name, wanted, sweep, jobs=os.cpu_count() or 1, heard=heard)
         return {
             "first_seed": wanted.start,
             "seeds": sweep.seeds,

@@ -100,7 +100,7 @@ def nodes(
     slots: int = 16,
     storage: int | None = None,
     network: Network | None = None,
-    fidelity: float = 1.0,
+    link_fidelity: float = 1.0,
     length_km: float = 1.0,
     success: float = 0.5,
     **hardware: Any,
@@ -112,7 +112,7 @@ def nodes(
         **hardware,
     )
     joined = list(itertools.pairwise(names)) if links is None else links
-    source = Source(success_probability=success, fidelity=fidelity)
+    source = Source(success_probability=success, fidelity=link_fidelity)
     return Scenario(
         version=1,
         name="netqasm",

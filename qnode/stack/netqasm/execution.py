@@ -61,6 +61,16 @@ class Node(Protocol):
     def is_in_communication(self, qubit: str) -> bool:
         """Whether a qubit is there and lies in a communication slot."""
 
+    def check_qubit(self, session: int, qubit: str) -> None:
+        """Whether the session may use a qubit.
+
+        Raises:
+            Fault: it is gone.
+        """
+
+    def lives(self, session: int, qubit: str) -> bool:
+        """Whether a qubit of the session is there."""
+
     def discard(self, session: int, qubit: str, why: str, *, tell: bool) -> None:
         """Throw a qubit away; ``tell``: the other end of its pair."""
 
@@ -210,7 +220,10 @@ class Execution:
     def _on(self, qubit: VirtualQubit) -> str:
         """The qubit's name in the steps; one that lies in no slot yet is prepared."""
         qubit.measured_by = -1
-        if not qubit.name:
+        if qubit.name:
+            if qubit.name[0] != "$":
+                self.node.check_qubit(self.session, qubit.name)
+        else:
             role = self._role()
             self.taken[role] = self.taken.get(role, 0) + 1
             qubit.name = f"${len(self.prepared)}"
@@ -275,7 +288,8 @@ class Execution:
     def _init(self, register: int) -> None:
         qubit = self.memory.qubit(self.memory.read(register))
         if qubit.name:
-            self.steps.append(Discard(qubit=qubit.name))
+            name = self._on(qubit)
+            self.steps.append(Discard(qubit=name))
             qubit.name = ""
         self._on(qubit)
 
@@ -283,13 +297,15 @@ class Execution:
         address = self.memory.read(register)
         qubit = self.memory.qubit(address)
         self.memory.qubits[address] = None
+        self.changed()
+        if qubit.name and qubit.name[0] != "$" and not self.node.lives(self.session, qubit.name):
+            return
         if qubit.measured_by >= 0:
             measured = self.steps[qubit.measured_by]
             assert isinstance(measured, MeasureInPlace)
             self.steps[qubit.measured_by] = Measure(qubit=measured.qubit, axis=measured.axis)
         elif qubit.name:
             self.steps.append(Discard(qubit=qubit.name))
-        self.changed()
 
     def _meas(self, register: int, into: int) -> None:
         qubit = self.memory.qubit(self.memory.read(register))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from qnode.stack.core import Core
+from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
 from qnode.stack.memory import HeldQubit
 from qnode.stack.netqasm.language import Fault
@@ -108,11 +108,26 @@ class Station:
         held = self.core.memory.qubits.get(qubit)
         return held is not None and held.slot.role == "communication"
 
+    def check_qubit(self, session: int, qubit: str) -> None:
+        """Whether the session may use a qubit.
+
+        Raises:
+            Fault: it is gone, and why.
+        """
+        try:
+            self.core.qubit_of(session, qubit)
+        except RequestRefused as refusal:
+            raise Fault(refusal.reason) from refusal
+
+    def lives(self, session: int, qubit: str) -> bool:
+        """Whether a qubit of the session is there."""
+        held = self.core.memory.qubits.get(qubit)
+        return held is not None and held.session == session and self.core.lives(held)
+
     def discard(self, session: int, qubit: str, why: str, *, tell: bool) -> None:
         """Throw a qubit of the session away, if it is there; ``tell``: the other end of a pair."""
-        held = self.core.memory.qubits.get(qubit)
-        if held is not None and held.session == session and self.core.lives(held):
-            self.core.discard(held, why=why, tell=tell)
+        if self.lives(session, qubit):
+            self.core.discard(self.core.memory.qubits[qubit], why=why, tell=tell)
 
     def stranded(self, qubits: list[str]) -> str:
         """One of these in a communication slot that a further pair is to come to, if a storage slot is free for it."""

@@ -13,8 +13,9 @@ from netqasm.backend import messages
 from netqasm.lang.instr.flavour import NVFlavour, VanillaFlavour
 from netqasm.lang.parsing.text import parse_text_subroutine
 
-from orchestrator.scenario import Link, Network, Node, Scenario, Source
+from orchestrator.scenario import Limits, Link, Network, Node, Scenario, Source, Time
 from orchestrator.scenario.hardware import Hardware, Memory
+from qnode.config import ApplicationLimits
 from qnode.wire.application import Failed, NetqasmMessage, NetqasmReturned
 
 FLAVOURS = {"vanilla": VanillaFlavour(), "nv": NVFlavour()}
@@ -103,6 +104,8 @@ def nodes(
     link_fidelity: float = 1.0,
     length_km: float = 1.0,
     success: float = 0.5,
+    instructions: int = 1_000_000,
+    steps: int = 100_000,
     **hardware: Any,
 ) -> Scenario:
     """A scenario; links default to a chain."""
@@ -118,6 +121,8 @@ def nodes(
         name="netqasm",
         seed=seed,
         network=network,
+        time=Time(steps_per_instant=steps),
+        limits=Limits(applications=ApplicationLimits(instructions=instructions)),
         nodes={name: Node(hardware=device) for name in names},
         links={f"{a}-{b}": Link(ends=(a, b), length_km=length_km, heralding=source) for a, b in joined},
     )

@@ -19,7 +19,7 @@ from qnode.wire.quantum import Discard, Gate, Measure, MeasureInPlace, Move, Pre
 
 MOST_PUT_OFF = 4096
 """Steps that wait to be done together."""
-MOST_RETURNED = 1_000_000
+MOST_RETURNED = 200_000
 """Values that one subroutine may return."""
 BREAKPOINT_ACTIONS = ("none", "dump local state", "dump global state")
 
@@ -48,7 +48,7 @@ class Node(Protocol):
     def now(self) -> int:
         """Virtual time (ps)."""
 
-    def count_round_trip(self) -> None:
+    def count_round_trip(self, session: int) -> None:
         """Steps are about to be done.
 
         Raises:
@@ -57,6 +57,9 @@ class Node(Protocol):
 
     def free_slots(self, role: Role) -> int:
         """That qubits of programs may take."""
+
+    def room(self, session: int) -> float:
+        """How many more slots the session may take, whether or not they are free."""
 
     def is_in_communication(self, qubit: str) -> bool:
         """Whether a qubit is there and lies in a communication slot."""
@@ -70,6 +73,9 @@ class Node(Protocol):
 
     def lives(self, session: int, qubit: str) -> bool:
         """Whether a qubit of the session is there."""
+
+    def no_longer_pair(self, qubit: str) -> None:
+        """What lies there now is another state: news of the pair does not concern it."""
 
     def discard(self, session: int, qubit: str, why: str, *, tell: bool) -> None:
         """Throw a qubit away; ``tell``: the other end of its pair."""
@@ -185,7 +191,7 @@ class Execution:
             yield Sleep(call=0, duration_ps=owed_ps)
         if not self.steps:
             return
-        self.node.count_round_trip()
+        self.node.count_round_trip(self.session)
         steps, outcomes, prepared = self.steps, self.outcomes, self.prepared
         self.steps, self.outcomes, self.prepared = [], [], []
         self.taken.clear()
@@ -238,12 +244,13 @@ class Execution:
             Fault: none is free.
         """
         roles: tuple[Role, Role] = ("storage", "communication")
-        for role in roles:
-            if self.node.free_slots(role) > self.taken.get(role, 0):
-                return role
+        if self.node.room(self.session) > sum(self.taken.values()):
+            for role in roles:
+                if self.node.free_slots(role) > self.taken.get(role, 0):
+                    return role
         if self.steps:
             raise FlushFirst
-        raise Fault("no memory slot is free", ErrorCode.NO_QUBIT)
+        raise Fault("no memory slot is free, or none that the application may have", ErrorCode.NO_QUBIT)
 
     # Quantum instructions
 
@@ -325,7 +332,10 @@ class Execution:
         self._meas(register, into)
 
     def _swp(self, first: int, second: int) -> None:
-        self.steps.append(Gate(name="SWAP", qubits=self._two(first, second)))
+        names = self._two(first, second)
+        self.steps.append(Gate(name="SWAP", qubits=names))
+        for name in names:
+            self.node.no_longer_pair(name)
 
     def _mov(self, register: int, other: int) -> Task | None:
         """Onto a qubit: both are exchanged, as the package has it. Onto an address without one: moved there."""

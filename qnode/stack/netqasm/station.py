@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -9,13 +10,15 @@ from typing import Any
 
 from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
-from qnode.stack.memory import HeldQubit
+from qnode.stack.memory import Cause, HeldQubit
 from qnode.stack.netqasm.language import Fault
 from qnode.wire.netqasm import NetqasmPeerMessage
 from qnode.wire.quantum import Role
 
-ROUND_TRIP_SHARE = 4
-"""Of what a node may do at one instant, subroutines may do one part in so many."""
+SESSION_SHARE = 16
+"""Of what a node may do at one instant, the subroutines of a session may do one part in so many."""
+NODE_SHARE = 2
+"""And all subroutines."""
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class Station:
     """Looks after a node that something is waited for from."""
     _nodes: tuple[str, ...] = field(init=False)
     _instant_ps: int = -1
-    _round_trips: int = 0
+    _round_trips: Counter[int] = field(default_factory=Counter)
     _requests: int = 0
     _draws: int = 0
 
@@ -84,16 +87,19 @@ class Station:
         text = f"{configuration.randomness}\0{configuration.incarnation}\0{self._draws}"
         return (int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 11) * 2.0**-53
 
-    def count_round_trip(self) -> None:
+    def count_round_trip(self, session: int) -> None:
         """A subroutine has steps done.
 
         Raises:
-            Fault: all of the node's have had too many done at this instant.
+            Fault: its session has had too many done at this instant, or all of the node's have.
         """
         if self._instant_ps != self.core.now:
-            self._instant_ps, self._round_trips = self.core.now, 0
-        self._round_trips += 1
-        if self._round_trips > self.core.configuration.steps_per_instant // ROUND_TRIP_SHARE:
+            self._instant_ps = self.core.now
+            self._round_trips.clear()
+        self._round_trips[session] += 1
+        most = self.core.configuration.steps_per_instant
+        mine, all_of_them = self._round_trips[session], self._round_trips.total()
+        if mine > most // SESSION_SHARE or all_of_them > most // NODE_SHARE:
             raise Fault(f"too many operations at {self.core.now} ps: it loops without virtual time passing")
 
     # Memory
@@ -102,6 +108,17 @@ class Station:
         """That programs may take: not those that circuits have set aside."""
         free = self.core.memory.free(role)
         return free - self.link_layer.set_aside if role == "communication" else free
+
+    def room(self, session: int) -> float:
+        """How many more slots the session may take, whether or not they are free."""
+        return self.core.room(session)
+
+    def no_longer_pair(self, qubit: str) -> None:
+        """What lies there now is another state: news of the pair does not concern it."""
+        held = self.core.memory.qubits.get(qubit)
+        if held is not None and held.pair is not None:
+            self.core.memory.unpair(held)
+            held.slot.change(Cause.UNPAIR)
 
     def is_in_communication(self, qubit: str) -> bool:
         """Whether a qubit is there and lies in a communication slot."""

@@ -111,7 +111,7 @@ def nodes(
     """A scenario; links default to a chain."""
     device = Hardware(
         communication=hardware.pop("communication", Memory(slots=slots)),
-        storage=Memory(slots=slots if storage is None else storage),
+        storage=hardware.pop("storage_memory", Memory(slots=slots if storage is None else storage)),
         **hardware,
     )
     joined = list(itertools.pairwise(names)) if links is None else links

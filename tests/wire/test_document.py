@@ -185,6 +185,7 @@ def test_the_limits() -> None:
         "pairs of one request": pair_requests.MOST_PAIRS,
         "one `sleep`": longest,
         "a `timeout_ps`": longest,
+        "instructions of a NetQASM subroutine at one instant": LIMITS.instructions,
         "values of one `report`": node.MOST_REPORTED,
         "bits of a key": node.MOST_KEY_BITS,
         "`name` of a key": node.LONGEST_KEY_NAME,

@@ -21,6 +21,8 @@ MOST_PUT_OFF = 4096
 """Steps that wait to be done together."""
 MOST_RETURNED = 200_000
 """Values that one subroutine may return."""
+QUANTUM = frozenset({"init", "meas", "mov", "swp"})
+"""Beside the gates, what takes the time of what is done to the qubits, and none of its own."""
 BREAKPOINT_ACTIONS = ("none", "dump local state", "dump global state")
 
 
@@ -165,7 +167,7 @@ class Execution:
                 yield from self._flush()
                 continue
             if duration_ps:
-                if handler is not None:
+                if handler is not None and instruction.mnemonic not in QUANTUM:
                     self.owed_ps += duration_ps
                 if self.steps:
                     yield from self._flush()

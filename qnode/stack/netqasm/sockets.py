@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from qnode.stack.netqasm.bases import basis_number, drawn
 from qnode.stack.netqasm.execution import WAIT, Task
 from qnode.stack.netqasm.language import ErrorCode, Fault
 from qnode.stack.netqasm.memory import ApplicationMemory, Value, VirtualQubit
-from qnode.stack.netqasm.requests import FIELDS, Asked, Delivered, Side, Wanted, arguments
+from qnode.stack.netqasm.requests import FIELDS, MOST_PAIRS, Asked, Delivered, Side, Wanted, arguments
 from qnode.wire.application import (
     AcceptCircuit,
     BellPair,
@@ -42,6 +42,8 @@ from qnode.wire.netqasm import (
 )
 from qnode.wire.quantum import Axis, Measure
 
+MOST_REQUESTS = 1024
+"""Of one socket that wait, either way."""
 MOST_SLOTS = 8
 """That a circuit is opened with."""
 TOO_EARLY = "it was made before it was asked for"
@@ -62,6 +64,9 @@ class Station(Protocol):
 
     def name_of(self, node: int) -> str:
         """The node with this number."""
+
+    def record(self, kind: str, **details: Any) -> None:
+        """Write a line into the event log."""
 
     def tell(self, peer: str, message: NetqasmPeerMessage) -> None:
         """Send reliably."""
@@ -174,6 +179,7 @@ class Sockets:
     def create(self, node: int, socket: int, qubits: int | None, arguments_at: int, results: int) -> None:
         """Ask for pairs."""
         mine = self._socket(node, socket)
+        self._check_queue(mine.creations)
         asked = arguments(self.memory.array(arguments_at))
         wanted = Wanted(results, qubits if asked.kind == "K" else None, asked.number, self.station.now, asked)
         self._check(wanted, keeps=asked.kind == "K")
@@ -200,6 +206,7 @@ class Sockets:
     def receive(self, node: int, socket: int, qubits: int | None, results: int) -> None:
         """Take pairs that the other end asks for; as many as the array of results has room for."""
         mine = self._socket(node, socket)
+        self._check_queue(mine.receipts)
         number = len(self.memory.array(results)) // FIELDS
         wanted = Wanted(results, qubits, number, self.station.now)
         self._check(wanted, keeps=False)
@@ -237,6 +244,10 @@ class Sockets:
             raise Fault(f"EPR socket {number} to node {node} is not open")
         return mine
 
+    def _check_queue(self, queue: deque[Wanted]) -> None:
+        if len(queue) >= MOST_REQUESTS:
+            raise Fault(f"{MOST_REQUESTS} requests of this socket wait, and no more may")
+
     def _check(self, wanted: Wanted, *, keeps: bool) -> None:
         results = self.memory.array(wanted.results)
         if wanted.number < 1 or len(results) < FIELDS * wanted.number:
@@ -251,6 +262,13 @@ class Sockets:
     def hears(self, socket: EprSocket, message: NetqasmPeerMessage) -> None:
         """Take in news for a socket of this application."""
         if isinstance(message, NetqasmPairsAsked):
+            if not 1 <= message.number <= MOST_PAIRS or len(message.axes) != len(message.shares):
+                self.station.record("message_dropped", sender=socket.remote, reason="a request that makes no sense")
+                return
+            if len(socket.asked) >= MOST_REQUESTS:
+                reason = f"{MOST_REQUESTS} requests wait there to be received, and no more may"
+                self.station.tell(socket.remote, NetqasmPairsEnded(request=message.request, reason=reason))
+                return
             side = Side(message.axis, message.axes, message.shares)
             socket.asked.append(
                 Asked(message.request, message.kind, message.number, message.minimum_fidelity, message.priority, side)

@@ -40,10 +40,10 @@ def sockets() -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)
 def test_every_command_runs(page: Path, tmp_path: Path, sockets: Path) -> None:
-    for program in _blocks(page, "python"):
-        name = re.match(r"# (\w+\.py)\n", program)
+    for text in (*_blocks(page, "python"), *_blocks(page, "yaml")):
+        name = re.match(r"# (\w+\.(py|yaml))\n", text)
         if name:
-            (tmp_path / name[1]).write_text(program)
+            (tmp_path / name[1]).write_text(text)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

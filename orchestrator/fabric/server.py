@@ -2,65 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import zmq
 
 from orchestrator import control
+from orchestrator.fabric import oracle
 from orchestrator.fabric.clock import PICOSECONDS
+from orchestrator.fabric.conclusion import finished
 from orchestrator.fabric.configuration import FabricConfiguration
 from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
 from orchestrator.fabric.event_log import EventLog, EventLogError
 from orchestrator.fabric.images import Bedside, Images
 from orchestrator.fabric.journal import Ended, JournalError, head_of
-from orchestrator.fabric.laboratory import OperationRefused
 from orchestrator.fabric.pacing import Pace
-from orchestrator.fabric.predictions import fidelity
-from orchestrator.fabric.registers import RegisterError
+from orchestrator.fabric.sockets import Sockets
 from qnode.config import labelled
-from qnode.security.doorkeeper import Doorkeeper, user_of
-from qnode.security.refusals import Kind, Refusals, RefusedSockets
+from qnode.security.refusals import Kind
 from qnode.wire import fabric
 from qnode.wire.codec import WireError
-from qnode.wire.quantum import BELL_STATES
 from qnode.wire.version import VERSION
 
 PROBE_DEADLINE_S = 2.0
 """How long nodes have to say what they are waiting for."""
 SERVE_EVERY_S = 0.02
 """How long supervisor and observers may go unheard while the nodes keep the fabric busy."""
-LINGER_MS = 500
 CALL_EVERY_S = 0.02
 """After a recovery, how often to look whether a node is connected again."""
 SUPERVISOR_DEADLINE_S = 30.0
 """After a recovery, how long to wait for the supervisor to be connected again."""
 HALT_DEADLINE_S = 1.0
 """After the recovery of a run that was over, how long to wait for nodes that may not know so."""
-MOST_UNREAD_FRAMES = 16
-"""Of one peer, in memory; further ones wait at their sender."""
-MOST_UNSENT_FRAMES = 1024
-"""To one peer: to a node, many more than it can owe; a stranger loses what it does not read."""
-MOST_UNREAD_VIEWS = 16
-"""By one observer; it loses further ones."""
-LARGEST_QUESTION_BYTES = 1 << 20
-"""Of an observer."""
-MOMENT_MS = 10
-"""While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
-
-
 RESTART_DEADLINE_S = 30.0
 """How long a node that is started again has to say hello."""
-
-
-class Impostor(Exception):
-    """A frame under a name that is not its sender's."""
 
 
 class RunFailed(Exception):
@@ -114,31 +93,7 @@ class Server:
         """Of the engine's orders."""
         stop = scenario.stop.at_s
         self._stop_ps = None if stop is None else round(stop * PICOSECONDS)
-        self._context = zmq.Context()
-        self._refusals = Refusals(Path(configuration.refused_path) if configuration.refused_path else None)
-        security = configuration.security
-        self._doorkeeper = Doorkeeper(self._context, security, self._refusals) if security is not None else None
-        self._refused = RefusedSockets()
-        self._nodes = self._socket(zmq.ROUTER, "fabric")
-        self._nodes.set(zmq.MAXMSGSIZE, fabric.MAXIMUM_BLOCK_BYTES)
-        self._nodes.set(zmq.RCVTIMEO, MOMENT_MS)
-        self._control = self._socket(zmq.DEALER, "control")
-        self._observer = self._socket(zmq.ROUTER, "observer")
-        self._observer.set(zmq.MAXMSGSIZE, LARGEST_QUESTION_BYTES)
-        self._observer.set(zmq.SNDHWM, MOST_UNREAD_VIEWS)
-        if self._doorkeeper is not None:
-            self._doorkeeper.start()
-        for socket, place, endpoint in (
-            (self._nodes, "fabric", configuration.nodes_endpoint),
-            (self._control, "control", configuration.control_endpoint),
-            (self._observer, "observer", configuration.observer_endpoint),
-        ):
-            if place in listeners:
-                socket.set(zmq.USE_FD, listeners[place])
-            socket.bind(endpoint)
-        self._poller = zmq.Poller()
-        for socket in (self._nodes, self._control, self._observer):
-            self._poller.register(socket, zmq.POLLIN)
+        self._sockets = Sockets(configuration, listeners)
         self._up: dict[str, int] = {}
         self._started = False
         self._stop_reason: str | None = None
@@ -150,15 +105,6 @@ class Server:
         self._probed: dict[str, tuple[str, ...]] | None = None
         self._end_ps = 0
 
-    def _socket(self, kind: int, place: str) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        socket.set(zmq.LINGER, LINGER_MS)
-        socket.set(zmq.SNDHWM, 0 if kind == zmq.DEALER else MOST_UNSENT_FRAMES)
-        socket.set(zmq.RCVHWM, MOST_UNREAD_FRAMES)
-        if self._doorkeeper is not None:
-            self._doorkeeper.guard(socket, place=place)
-        return socket
-
     def run(self) -> None:
         """Serve until the run is over; then tell nodes and supervisor how it ended."""
         error = ""
@@ -169,12 +115,7 @@ class Server:
         if self._images is not None:
             self._images.close()
         self._finish(reason, error)
-        if self._doorkeeper is not None:
-            self._doorkeeper.close()
-        self._refusals.close()
-        for socket in (self._nodes, self._control, self._observer):
-            socket.close()
-        self._context.term()
+        self._sockets.close()
 
     def _up_and_running(self) -> bool:
         """Begin, or take up what a killed fabric left; returns whether there is anything to go on with.
@@ -184,13 +125,13 @@ class Server:
         course, head = self._course, head_of(self._scenario, held=self._configuration.held)
         if self._recover:
             course.recover(Path(self._configuration.journal), head)
-            self._control.poll(round(SUPERVISOR_DEADLINE_S * 1000), zmq.POLLOUT)
+            self._sockets.wait_for_supervisor(SUPERVISOR_DEADLINE_S)
             self._repeat_orders()
             if course.ended is None:
                 self._gather()
                 self._stop_the_gone()
             recovered = control.Recovered(now_ps=self._engine.agenda.now_ps, rounds=course.rounds)
-            self._control.send(control.from_fabric.encode(recovered))
+            self._sockets.to_supervisor(recovered)
             if course.ended is not None:
                 return False
         else:
@@ -232,16 +173,7 @@ class Server:
 
     def _reaches(self, node: str, message: fabric.ToNode) -> bool:
         """Send a message to a node if it is connected; returns whether it is."""
-        self._nodes.set(zmq.ROUTER_MANDATORY, 1)
-        try:
-            self._tell(node, message)
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            return False
-        finally:
-            self._nodes.set(zmq.ROUTER_MANDATORY, 0)
-        return True
+        return self._sockets.reaches(self._engine.label(node), message)
 
     def _are_lost(self, nodes: list[str], what: str) -> None:
         """Nodes that hold the run up: an error, or where time follows the wall clock, the network goes on without."""
@@ -292,18 +224,16 @@ class Server:
                 f"{time_rules.strict_tolerance_s:g} s is allowed; lower the pace or raise time.strict_tolerance_s"
             )
         if self._wait_per_window_s:
-            self._poller.poll(0)
             time.sleep(self._wait_per_window_s)  # the fault itself
         grants = self._course.open_round(late_s)
         if len(self._engine.orders) > self._carried_out:
             self._carry_out_orders()
-        send, encode, label, up = self._nodes.send_multipart, fabric.to_node.encode, self._engine.label, self._up
         for name, grant in grants.items():
-            if name in up:
-                send((label(name), encode(grant)))
+            if name in self._up:
+                self._tell(name, grant)
         if self._images is not None and self._images.due:
             self._images.take(self._wake)  # all that has been done is on file, and nothing else
-        if self._recover and not up.keys() >= grants.keys():
+        if self._recover and not self._up.keys() >= grants.keys():
             self._gather()  # nodes that were stopped while the others came back
         self._granted_at_s = time.monotonic()
         if self._granted_at_s - self._served_at_s > SERVE_EVERY_S:
@@ -363,7 +293,7 @@ class Server:
 
     def _give_order(self, order: control.EndNode | control.StartNode | control.PauseNode | control.ResumeNode) -> None:
         self._given.append(control.Ordered(number=len(self._given), order=order))
-        self._control.send(control.from_fabric.encode(self._given[-1]))
+        self._sockets.to_supervisor(self._given[-1])
 
     def _over(self, due: int | None) -> str | None:
         """Whether nothing more is to come, and why."""
@@ -440,58 +370,26 @@ class Server:
 
     def _serve(self, timeout_s: float | None) -> None:
         """Take in every frame that is there, waiting for the first at most ``timeout_s`` (None: until one comes)."""
-        if timeout_s is None:
-            timeout_ms = None
-        elif timeout_s < 0.001:
-            timeout_ms = 0
-        else:
-            timeout_ms = int(timeout_s * 1000)
         if timeout_s is None or timeout_s > SERVE_EVERY_S:
             self._log.flush()
         self._served_at_s = time.monotonic()
-        ready = self._poller.poll(timeout_ms)
-        if not ready and timeout_s is not None and 0 < timeout_s < 0.001:
-            time.sleep(timeout_s)  # the rest of a wait for the wall clock, finer than a poll can be
-            return
-        for socket, _ in ready:
-            if socket is self._nodes:
-                self._from_nodes()
-            elif socket is self._control:
-                self._from_supervisor()
-            else:
-                self._from_observers()
+        nodes, supervisor, observers = self._sockets.wait(timeout_s)
+        if nodes:
+            self._from_nodes()
+        if supervisor:
+            self._from_supervisor()
+        if observers:
+            self._from_observers()
 
     def _from_nodes(self) -> bool:
         """Take in the next frame of a node; False if none came within a moment."""
         try:
-            frames, user = self._received_from_nodes()
+            received = self._sockets.from_nodes()
         except zmq.Again:
             return False
-        identity = frames[0]
-        if self._refused.are_muted(identity):
-            self._refusals.note("limit", "a socket that is not listened to any more")
-            self._refused.heard(rubbish=True)
-            return True
-        name = identity.decode(errors="replace").partition("+")[0]
-        try:
-            if user not in (None, name):
-                raise Impostor(f"its key is that of {user!r}")
-            if len(frames) != 2:
-                raise WireError(f"a message of {len(frames) - 1} frames, expected one")
-            message = fabric.to_fabric.decode(frames[1])
-        except (WireError, Impostor) as error:
-            kind: Kind = "impostor" if isinstance(error, Impostor) else "malformed"
-            self._complain(identity, kind, f"frame from {name!r} refused: {error}")
-        else:
-            self._from_node(identity, name, message, frames[1])
+        if received is not None:
+            self._from_node(received.identity, received.name, received.message, received.frame)
         return True
-
-    def _received_from_nodes(self) -> tuple[list[bytes], str | None]:
-        """The frames of the next message, and where keys guard the socket, whose key it was sent with."""
-        if self._doorkeeper is None:
-            return self._nodes.recv_multipart(), None
-        frames = self._nodes.recv_multipart(copy=False)
-        return [frame.bytes for frame in frames], user_of(frames[0])
 
     def _from_node(self, identity: bytes, name: str, message: fabric.ToFabric, frame: bytes) -> None:
         if isinstance(message, fabric.Hello):
@@ -558,28 +456,20 @@ class Server:
     def _is_up(self, name: str, process_id: int) -> None:
         self._up[name] = process_id
         if len(self._up) == len(self._engine.seats) and not self._course.begun:
-            self._control.send(control.from_fabric.encode(control.Ready()))
+            self._sockets.to_supervisor(control.Ready())
 
     def _complain(self, identity: bytes, kind: Kind, reason: str) -> None:
         """Tell a peer that broke the protocol, and the process log; nothing else changes."""
-        self._refusals.note(kind, reason)
-        self._refused.heard(rubbish=True)
         name = identity.decode(errors="replace").partition("+")[0]
-        if name in self._up and identity == self._engine.label(name):
-            return
-        if self._refused.refuse(identity):
-            self._refusals.note("limit", f"too many refusals in a row; the last: {reason}")
-        else:
-            self._nodes.send_multipart((identity, fabric.to_node.encode(fabric.Halt(reason=reason))))
+        is_node = name in self._up and identity == self._engine.label(name)
+        self._sockets.complain(identity, kind, reason, is_node=is_node)
 
     def _tell(self, node: str, message: fabric.ToNode) -> None:
-        self._nodes.send_multipart((self._engine.label(node), fabric.to_node.encode(message)))
+        self._sockets.to_node(self._engine.label(node), message)
 
     def _from_supervisor(self) -> None:
-        try:
-            message = control.to_fabric.decode(self._control.recv())
-        except WireError as error:
-            self._refusals.note("malformed", f"frame on the supervisor's socket: {error}")
+        message = self._sockets.from_supervisor()
+        if message is None:
             return
         if isinstance(message, control.Start):
             self._started = True
@@ -592,7 +482,7 @@ class Server:
             self._tell(message.node, fabric.ApplicationEnded(application=message.application, status=message.status))
         elif isinstance(message, control.Repeat):
             for ordered in self._given[message.orders :]:
-                self._control.send(control.from_fabric.encode(ordered))
+                self._sockets.to_supervisor(ordered)
         elif isinstance(message, control.NodeDied):
             if self._engine.seats[message.node].gone:
                 return  # a fault has ended it
@@ -607,8 +497,7 @@ class Server:
                 applications=self._engine.applications,
                 nodes_up=len(self._up),
             )
-            with contextlib.suppress(zmq.Again):  # it may just have died; then another does not care
-                self._control.send(control.from_fabric.encode(status), zmq.NOBLOCK)
+            self._sockets.tell_if_there(status)
 
     def _answer_steering(self) -> None:
         for answer in self._steering.answers():
@@ -617,46 +506,15 @@ class Server:
                 told = self._probe([seat.name for seat in self._engine.seats.values() if seat.applications])
                 waits = tuple(f"{node}: {line}" for node, lines in told.items() for line in lines)
                 answer = msgspec.structs.replace(answer, waits=waits)
-            self._control.send(control.from_fabric.encode(answer))
+            self._sockets.to_supervisor(answer)
 
     def _from_observers(self) -> None:
-        identity, *frames = self._observer.recv_multipart()
-        now = self._engine.agenda.now_ps
-        try:
-            if len(frames) != 1:
-                raise WireError(f"a message of {len(frames)} frames, expected one")
-            view = self._observe(control.observations.decode(frames[0]), now)
-        except (WireError, OperationRefused, RegisterError) as error:
-            if isinstance(error, WireError):
-                self._refusals.note("malformed", f"an observer's question: {error}")
-            view = control.OracleView(now_ps=now, error=str(error))
-        self._observer.send_multipart((identity, control.oracle_views.encode(view)))
-
-    def _observe(self, question: control.Observation, now: int) -> control.OracleView:
-        laboratory = self._engine.laboratory
-        if isinstance(question, control.AskCensus):
-            qubits = tuple(laboratory.qubits)
-            owners = tuple(qubit.owner for qubit in laboratory.qubits.values())
-            return control.OracleView(now_ps=now, qubits=qubits, owners=owners)
-        names = question.qubits if isinstance(question, control.AskState) else self._halves(question.pair_id)
-        state = laboratory.aged_state(names, now)
-        fidelities = {}
-        if len(names) == 2:
-            fidelities = {name: fidelity(state, bell_index=index) for index, name in enumerate(BELL_STATES)}
-        return control.OracleView(
-            now_ps=now,
-            qubits=tuple(names),
-            owners=tuple(laboratory.qubits[name].owner for name in names),
-            dimension=state.shape[0],
-            state=np.ascontiguousarray(state).tobytes(),
-            bell_fidelities=fidelities,
-        )
-
-    def _halves(self, pair_id: str) -> tuple[str, ...]:
-        known = self._engine.truth.pairs.get(pair_id)
-        if known is None:
-            raise OperationRefused("gone", f"no unused pair {pair_id}")
-        return known[1]
+        identity, question = self._sockets.from_observers()
+        if isinstance(question, WireError):
+            seen = control.OracleView(now_ps=self._engine.agenda.now_ps, error=str(question))
+        else:
+            seen = oracle.view(self._engine, question)
+        self._sockets.to_observer(identity, seen)
 
     def _finish(self, reason: str, error: str) -> None:
         """Close the log, end the nodes, report."""
@@ -680,39 +538,7 @@ class Server:
         except EventLogError as failure:
             error = error or str(failure)
         self._halt_nodes(ended.reason)
-        states = {}
-        for link, use in engine.truth.links.items():
-            if use.pairs:
-                states[link] = (use.pairs, _rows(use.mean_state()))
-        finished = control.Finished(
-            reason=ended.reason,
-            error=error or ended.error,
-            now_ps=ended.now_ps,
-            wall_s=ended.wall_s,
-            digest=self._log.digest,
-            log_lines=self._log.lines,
-            outside=tuple(engine.outside),
-            lateness=self._pace.lateness(),
-            mean_states=states,
-            circuits=tuple(
-                control.CircuitTruth(
-                    circuit=circuit,
-                    generation=generation,
-                    delivered=use.delivered,
-                    seen=use.pairs,
-                    mismatched=use.mismatched,
-                    mean_state=_rows(use.mean_state()) if use.pairs else [],
-                )
-                for (circuit, generation), use in engine.truth.circuits.items()
-            ),
-            memory=tuple(
-                control.MemoryUse(node=node, role=role, mean=occupancy.mean(ended.now_ps), peak=occupancy.peak)
-                for (node, role), occupancy in engine.laboratory.occupancy.items()
-            ),
-            housekeeping_messages=engine.housekeeping_messages,
-            fault_effects={name: dict(effects) for name, effects in engine.faults.effects.items()},
-        )
-        self._control.send(control.from_fabric.encode(finished))
+        self._sockets.to_supervisor(finished(engine, self._pace, ended, error=error))
 
     def _halt_nodes(self, reason: str) -> None:
         """Tell every node; after a recovery also those that may be on their way back, of which some may have ended."""
@@ -728,8 +554,3 @@ class Server:
 
 def _stopped_by(order: control.EndNode) -> fabric.Halt:
     return fabric.Halt(reason=f"the node was stopped by the fault {order.fault!r}")
-
-
-def _rows(state: np.ndarray) -> list[list[tuple[float, float]]]:
-    """A matrix as real and imaginary parts."""
-    return [[(value.real, value.imag) for value in row] for row in state.tolist()]

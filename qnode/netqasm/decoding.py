@@ -83,18 +83,17 @@ def host_message(raw: bytes, flavour: Flavour) -> HostMessage:
 @lru_cache(maxsize=256)
 def _subroutine(raw: bytes, flavour: Flavour) -> Subroutine:
     """Hosts send the same subroutine again and again."""
-    _, encoding, _, binary, flavours = _package()
+    _, encoding, *_ = _package()
     head, body = raw[: encoding.METADATA_BYTES], raw[encoding.METADATA_BYTES :]
     size = encoding.COMMAND_BYTES
     if len(head) < encoding.METADATA_BYTES or len(body) % size:
         raise Fault(f"a subroutine of {len(raw)} bytes, expected {encoding.METADATA_BYTES} and {size} an instruction")
     app = encoding.Metadata.from_buffer_copy(head).app_id
-    decode = binary.Deserializer(flavours[flavour]).deserialize_command
     instructions = []
     for start in range(0, len(body), size):
         command = body[start : start + size]
         try:
-            instructions.append(_instruction(decode, command))
+            instructions.append(_instruction(command, flavour))
         except KeyError as error:
             reason = f"instruction {start // size} has number {command[0]}, which flavour {flavour} does not have"
             raise Fault(reason, ErrorCode.UNSUPPORTED) from error
@@ -103,8 +102,11 @@ def _subroutine(raw: bytes, flavour: Flavour) -> Subroutine:
     return Subroutine(app, tuple(instructions))
 
 
-def _instruction(decode: Any, command: bytes) -> Instruction:
-    decoded = decode(command)
+@lru_cache(maxsize=16384)
+def _instruction(command: bytes, flavour: Flavour) -> Instruction:
+    """Most instructions of a subroutine stood in an earlier one."""
+    *_, binary, flavours = _package()
+    decoded = binary.Deserializer(flavours[flavour]).deserialize_command(command)
     operands: list[int] = []
     for each in decoded.operands:
         operands += _flat(each)

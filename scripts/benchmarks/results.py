@@ -101,6 +101,9 @@ def _bench(figures: dict[str, Any]) -> list[str]:
             ["", "a second", "ratio to bare request-reply"],
             [[name.replace("_", " "), row["per_second"], row["ratio_to_bare"]] for name, row in rates.items()],
         )
+    if "netqasm" in figures:
+        lines += ["### Programs for the NetQASM SDK on one and two nodes, pace max", ""]
+        lines += _table(["", "a second"], [[name.replace("_", " "), rate] for name, rate in figures["netqasm"].items()])
     if "activations" in figures:
         part = figures["activations"]
         lines += ["### Empty node activations (GRANT and BLOCK)", ""]

@@ -12,6 +12,7 @@ from typing import Any
 
 import activations
 import baselines
+import netqasm_rates
 import network
 import results
 import scenarios
@@ -141,6 +142,7 @@ def main() -> None:
     parts = {
         "startup": startup,
         "rates": rates,
+        "netqasm": netqasm_rates.measured,
         "activations": activations.measured,
         "crowd": crowd,
         "ghz": ghz,

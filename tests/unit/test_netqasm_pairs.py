@@ -112,7 +112,7 @@ AXES = ["XYX", "YZY", "ZXZ"]
 @pytest.mark.parametrize(("over", "fidelity"), [("a link", 1.0), ("a link", 0.85), ("circuits", 0.9)])
 def test_measured_pairs_are_correlated_as_their_axes_say(over: str, fidelity: float) -> None:
     """Of Werner pairs, <A B> = (4 F - 1)/3 (a_x b_x - a_y b_y + a_z b_z); two swapped pairs multiply their factors."""
-    number = 300
+    number = 200
     settings = TURNS if over == "a link" else TURNS[2:4]
     texts, answers = [], []
     for axes, local, remote in settings:
@@ -152,7 +152,7 @@ NAMED = {0: (0, 0, 1), 1: (1, 0, 0), 2: (0, 1, 0), 3: (0.5**0.5, 0, 0.5**0.5), 4
     ],
 )
 def test_random_bases(basis_set: int, parts: dict[int, int], expected: dict[int, float]) -> None:
-    number = 600
+    number = 400
     arguments = {2: basis_set, 3: basis_set, **parts}
     text = create("a link", number, kind=1, arguments=arguments).replace(store_addresses(number), "")
     answer = receive("a link", number).replace(store_addresses(number), "")
@@ -303,16 +303,66 @@ def test_who_waits_for_a_dead_node_is_told(over: str) -> None:
     assert "does not answer" in seen[0].reason
 
 
-def test_a_session_that_ends_tells_the_other_end_and_leaves_nothing() -> None:
-    testbed = InProcess(nodes("alice", "bob"))
+@pytest.mark.parametrize("over", OVER)
+def test_a_session_that_ends_in_the_middle_ends_the_waiting_of_the_other_end(over: str) -> None:
+    names, far, far_number, near_number = ends(over)
+    testbed = InProcess(nodes(*names, network=OVER[over], success=1e-3))
     seen: list[Returned] = []
-    testbed.start("alice", program([create_text(1, 1)], [], sockets=[(0, 1, 0, 100)]))
-    testbed.start("bob", program(["set Q0 2\nqalloc Q0\ninit Q0", receive_text(0, 2)], seen, sockets=[(0, 0, 0, 100)]))
-    testbed.run(lambda: len(seen) == 1 and testbed.now > 10**6)
-    seat = testbed.seats["alice"]
-    actions = seat.node.handle(testbed.now, SessionEnded(0, "its process ended"))
-    assert actions
-    assert not seat.node.netqasm.apps
+    testbed.start("alice", program([create_text(far_number, 5)], [], sockets=[(0, far_number, 0, 100)]))
+    text = "set Q3 3\nqalloc Q3\ninit Q3\n" + receive_text(near_number, 2) + receive_text(near_number, 3, base=10)
+    testbed.start(
+        far, program([text.replace("store 2 @11[2]", "store 4 @11[2]")], seen, sockets=[(0, near_number, 0, 100)])
+    )
+    node = testbed.seats["alice"].node
+    testbed.run(lambda: any(qubit.pair and qubit.session == 0 for qubit in node.core.memory.qubits.values()))
+    window = testbed.window
+
+    def ends_first(name: str, grant: Any) -> None:
+        if name == "alice" and node.netqasm.apps:
+            handle = node.handle
+            node.handle = lambda now, event: handle(now, SessionEnded(0, "its process ended")) + handle(now, event)
+            window(name, grant)
+            node.handle = handle
+        else:
+            window(name, grant)
+
+    testbed.window = ends_first  # type: ignore[method-assign]
+    testbed.run(lambda: bool(seen))
+    assert not node.netqasm.apps
+    assert seen[0].error == "GENERAL"
+    assert "has ended" in seen[0].reason, seen[0].reason
+
+
+def test_a_receiver_may_be_late_for_a_circuit() -> None:
+    """Longer than circuits wait to be accepted."""
+    testbed = InProcess(nodes("alice", "bob", "carol", network=Network()))
+    near: list[Returned] = []
+    far: list[Returned] = []
+
+    def late() -> Any:
+        yield Sleep(call=0, duration_ps=25 * 10**12)
+        yield from program([receive_text(0, 1)], far, sockets=[(0, 0, 0, 100)])
+
+    testbed.start("alice", program([create_text(2, 1)], near, sockets=[(0, 2, 0, 100)]))
+    testbed.start("carol", late())
+    testbed.run()
+    assert near[0].done and far[0].done, (near, far)
+
+
+def test_a_circuit_that_is_not_good_enough_is_replaced() -> None:
+    texts = [create("circuits", 1), create("circuits", 1, base=10, arguments={4: 80}), create("circuits", 1, base=20)]
+    for number, base in enumerate((0, 10, 20)):
+        texts[number] = texts[number].replace(f"store 0 @{base + 1}[0]", f"store {number} @{base + 1}[0]")
+    receipts = [
+        receive("circuits", 1, base=10 * number).replace(
+            f"store 0 @{10 * number + 1}[0]", f"store {number} @{10 * number + 1}[0]"
+        )
+        for number in range(3)
+    ]
+    near, far, testbed = joined("circuits", texts, receipts, link_fidelity=0.95)
+    assert all(each.done for each in (*near, *far)), (near, far)
+    opened = testbed.of_kind("circuit_requested")
+    assert [each["minimum_fidelity"] for each in opened] == [0.0, 0.8]
 
 
 SMALL = nodes("alice", "bob")

@@ -7,13 +7,15 @@ Where classical instructions take time nothing is put off, so each step is done 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from qnode.stack.netqasm import gates
 from qnode.stack.netqasm.language import ErrorCode, Fault, Instruction, register_name
 from qnode.stack.netqasm.memory import ApplicationMemory, FlushFirst, Outcome, VirtualQubit, resolved
+from qnode.stack.netqasm.sockets import Sockets
+from qnode.stack.netqasm.station import Station
+from qnode.stack.netqasm.tasks import WAIT, Task
 from qnode.wire.application import Failed, Outcomes, Run, Sleep
 from qnode.wire.quantum import Discard, Gate, Measure, MeasureInPlace, Move, Prepare, Role, Step
 
@@ -26,90 +28,14 @@ QUANTUM = frozenset({"init", "meas", "mov", "swp"})
 BREAKPOINT_ACTIONS = ("none", "dump local state", "dump global state")
 
 
-class Waiting:
-    """What a task yields until something has changed."""
-
-
-WAIT = Waiting()
-Task = Generator[Any, Any, Any]
-"""Yields requests, and is sent their answers; or yields `WAIT`."""
-
-
-class Node(Protocol):
-    """What an execution needs of its node, beside what it asks for."""
-
-    @property
-    def instruction_duration_ps(self) -> int:
-        """Of a classical instruction."""
-
-    @property
-    def most_instructions(self) -> int:
-        """That may be executed without virtual time moving on."""
-
-    @property
-    def now(self) -> int:
-        """Virtual time (ps)."""
-
-    def count_round_trip(self, session: int) -> None:
-        """Steps are about to be done.
-
-        Raises:
-            Fault: too many are at this instant.
-        """
-
-    def free_slots(self, role: Role) -> int:
-        """That qubits of programs may take."""
-
-    def room(self, session: int) -> float:
-        """How many more slots the session may take, whether or not they are free."""
-
-    def is_in_communication(self, qubit: str) -> bool:
-        """Whether a qubit is there and lies in a communication slot."""
-
-    def check_qubit(self, session: int, qubit: str) -> None:
-        """Whether the session may use a qubit.
-
-        Raises:
-            Fault: it is gone.
-        """
-
-    def lives(self, session: int, qubit: str) -> bool:
-        """Whether a qubit of the session is there."""
-
-    def no_longer_pair(self, qubit: str) -> None:
-        """What lies there now is another state: news of the pair does not concern it."""
-
-    def discard(self, session: int, qubit: str, why: str, *, tell: bool) -> None:
-        """Throw a qubit away; ``tell``: the other end of its pair."""
-
-    def record(self, kind: str, **details: Any) -> None:
-        """Write a line into the event log."""
-
-
-class Entangler(Protocol):
-    """The application's EPR sockets."""
-
-    def create(self, node: int, socket: int, qubits: int | None, arguments: int, results: int) -> None:
-        """Ask for pairs."""
-
-    def receive(self, node: int, socket: int, qubits: int | None, results: int) -> None:
-        """Take pairs that the other end asks for."""
-
-    def check(self, address: int) -> None:
-        """Raise the fault of what was to fill an array, and one if nothing is under way that could."""
-
-    def stranded(self) -> str:
-        """A qubit that lies where a further pair is to come; empty if none does."""
-
-
 @dataclass(slots=True, eq=False)
 class Execution:
     """A subroutine under way."""
 
-    node: Node
+    station: Station
     session: int
     memory: ApplicationMemory
-    entangler: Entangler
+    sockets: Sockets
     instructions: tuple[Instruction, ...]
     return_register: Callable[[int, int], None]
     return_array: Callable[[int, list[int | None]], None]
@@ -127,7 +53,7 @@ class Execution:
     returned: int = 0
 
     def __post_init__(self) -> None:
-        self.since_ps = self.node.now
+        self.since_ps = self.station.now
 
     def run(self) -> Task:
         """Execute it all.
@@ -144,9 +70,9 @@ class Execution:
         yield from self._flush()
 
     def _run(self) -> Task:
-        instructions, most = self.instructions, self.node.most_instructions
+        instructions, most = self.instructions, self.station.most_instructions
         handlers = {name: getattr(self, f"_{name}", None) for name in {each.mnemonic for each in instructions}}
-        duration_ps = self.node.instruction_duration_ps
+        duration_ps = self.station.instruction_duration_ps
         while self.counter < len(instructions):
             instruction = instructions[self.counter]
             self.executed += 1
@@ -176,9 +102,11 @@ class Execution:
             self.counter = self.counter + 1 if following is None else following
 
     def _check_progress(self, most: int) -> None:
-        if self.since_ps == self.node.now:
-            raise Fault(f"more than {most} instructions at {self.node.now} ps: it loops without virtual time passing")
-        self.since_ps, self.executed = self.node.now, 0
+        if self.since_ps == self.station.now:
+            raise Fault(
+                f"more than {most} instructions at {self.station.now} ps: it loops without virtual time passing"
+            )
+        self.since_ps, self.executed = self.station.now, 0
 
     # What is done together
 
@@ -193,7 +121,7 @@ class Execution:
             yield Sleep(call=0, duration_ps=owed_ps)
         if not self.steps:
             return
-        self.node.count_round_trip(self.session)
+        self.station.count_round_trip(self.session)
         steps, outcomes, prepared = self.steps, self.outcomes, self.prepared
         self.steps, self.outcomes, self.prepared = [], [], []
         self.taken.clear()
@@ -215,7 +143,7 @@ class Execution:
         mine = {qubit.name for qubit in self.memory.qubits if qubit is not None}
         for step in steps:
             if isinstance(step, Discard | Measure) and step.qubit not in mine:
-                self.node.discard(self.session, step.qubit, "it was freed", tell=False)
+                self.station.discard(self.session, step.qubit, "it was freed", tell=False)
         raise Fault(answer.reason, ErrorCode.NO_QUBIT if answer.code == "no_slot" else ErrorCode.GENERAL)
 
     def _flush_in_spite(self) -> Task:
@@ -223,14 +151,14 @@ class Execution:
         try:
             yield from self._flush()
         except Fault as fault:
-            self.node.record("netqasm_fault", reason=fault.reason)
+            self.station.record("netqasm_fault", reason=fault.reason)
 
     def _on(self, qubit: VirtualQubit) -> str:
         """The qubit's name in the steps; one that lies in no slot yet is prepared."""
         qubit.measured_by = -1
         if qubit.name:
             if qubit.name[0] != "$":
-                self.node.check_qubit(self.session, qubit.name)
+                self.station.check_qubit(self.session, qubit.name)
         else:
             role = self._role()
             self.taken[role] = self.taken.get(role, 0) + 1
@@ -246,9 +174,9 @@ class Execution:
             Fault: none is free.
         """
         roles: tuple[Role, Role] = ("storage", "communication")
-        if self.node.room(self.session) > sum(self.taken.values()):
+        if self.station.room(self.session) > sum(self.taken.values()):
             for role in roles:
-                if self.node.free_slots(role) > self.taken.get(role, 0):
+                if self.station.free_slots(role) > self.taken.get(role, 0):
                     return role
         if self.steps:
             raise FlushFirst
@@ -307,7 +235,7 @@ class Execution:
         qubit = self.memory.qubit(address)
         self.memory.qubits[address] = None
         self.changed()
-        if qubit.name and qubit.name[0] != "$" and not self.node.lives(self.session, qubit.name):
+        if qubit.name and qubit.name[0] != "$" and not self.station.lives(self.session, qubit.name):
             return
         if qubit.measured_by >= 0:
             measured = self.steps[qubit.measured_by]
@@ -337,7 +265,7 @@ class Execution:
         names = self._two(first, second)
         self.steps.append(Gate(name="SWAP", qubits=names))
         for name in names:
-            self.node.no_longer_pair(name)
+            self.station.no_longer_pair(name)
 
     def _mov(self, register: int, other: int) -> Task | None:
         """Onto a qubit: both are exchanged, as the package has it. Onto an address without one: moved there."""
@@ -357,7 +285,7 @@ class Execution:
         if target is None:
             target = self.memory.qubits[address] = VirtualQubit()
         target.name, source.name = source.name, ""
-        if self.node.is_in_communication(target.name) and self.node.free_slots("storage"):
+        if self.station.is_in_communication(target.name) and self.station.free_slots("storage"):
             self.steps.append(Move(qubit=target.name, role="storage"))
 
     # Classical instructions
@@ -467,7 +395,7 @@ class Execution:
         """Nothing is done, but the log says that execution was here, and when."""
         yield from self._flush()
         known = BREAKPOINT_ACTIONS[action] if action < len(BREAKPOINT_ACTIONS) else str(action)
-        self.node.record("netqasm_breakpoint", line=self.counter, action=known, role=role)
+        self.station.record("netqasm_breakpoint", line=self.counter, action=known, role=role)
 
     # Entanglement
 
@@ -475,13 +403,13 @@ class Execution:
         read = self.memory.read
         operands = (read(node), read(socket), self._optional(qubits), read(arguments), read(results))
         yield from self._flush()
-        self.entangler.create(*operands)
+        self.sockets.create(*operands)
 
     def _recv_epr(self, node: int, socket: int, qubits: int, results: int) -> Task:
         read = self.memory.read
         operands = (read(node), read(socket), self._optional(qubits), read(results))
         yield from self._flush()
-        self.entangler.receive(*operands)
+        self.sockets.receive(*operands)
 
     def _optional(self, register: int) -> int | None:
         """The register with the qubits' array, which means nothing where none is kept."""
@@ -503,12 +431,12 @@ class Execution:
         """Until ``over``; meanwhile make room for pairs."""
         yield from self._flush()
         while not over():
-            self.entangler.check(address)
-            stranded = self.entangler.stranded()
+            self.sockets.check(address)
+            stranded = self.sockets.stranded()
             if stranded:
                 answer = yield Run(call=0, steps=(Move(qubit=stranded, role="storage"),))
                 if isinstance(answer, Failed):
-                    self.node.record("netqasm_fault", reason=answer.reason)
+                    self.station.record("netqasm_fault", reason=answer.reason)
                     yield WAIT
             else:
                 yield WAIT

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from qnode.stack.netqasm.bases import AXES, random_axes, turned_back
 from qnode.stack.netqasm.language import MOST_INTEGER, Fault
 from qnode.stack.netqasm.memory import Value, resolved
-from qnode.wire.application import RequestKind
+from qnode.wire.application import CircuitPair, RequestKind
 from qnode.wire.quantum import Axis
 
 KINDS: tuple[RequestKind, ...] = ("K", "M", "R")
@@ -141,3 +142,52 @@ class Delivered:
     def _middle(self) -> list[int]:
         duration = min(self.generation_ps // MICROSECOND_PS, MOST_INTEGER)
         return [int(not self.creates), self.sequence & MOST_INTEGER, self.socket, self.remote_node, duration]
+
+
+@dataclass(slots=True, frozen=True)
+class Half:
+    """This end of a pair, or what was read of it."""
+
+    qubit: str
+    fidelity: float
+    """As estimated, of one that is kept."""
+    bit: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class EprSocket:
+    """One socket of one application."""
+
+    number: int
+    remote: str
+    remote_node: int
+    remote_socket: int
+    minimum_fidelity: float
+    creations: deque[Wanted] = field(default_factory=deque)
+    receipts: deque[Wanted] = field(default_factory=deque)
+    asked: deque[Asked] = field(default_factory=deque)
+    circuit: str = ""
+    """That this end has opened."""
+    slots: int = 0
+    """That it was opened with."""
+    fidelity: float = 0.0
+    skipped: dict[str, CircuitPair] = field(default_factory=dict)
+    """By circuit: a pair later than the one that was looked for."""
+    created: int = 0
+    received: int = 0
+    pairs_created: int = 0
+    pairs_received: int = 0
+    closed_there: bool = False
+    creating: object = None
+    """The task that creates."""
+    receiving: object = None
+
+    @property
+    def purpose(self) -> str:
+        """Of circuits that this end opens."""
+        return f"netqasm {self.number} {self.remote_socket}"
+
+    @property
+    def their_purpose(self) -> str:
+        """Of those that the other end opens."""
+        return f"netqasm {self.remote_socket} {self.number}"

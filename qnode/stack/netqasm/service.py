@@ -17,7 +17,7 @@ import msgspec
 from qnode.netqasm import decoding
 from qnode.stack.core import Core, RequestRefused
 from qnode.stack.link_layer import LinkLayer
-from qnode.stack.netqasm.execution import Execution, Task, Waiting
+from qnode.stack.netqasm.execution import Execution
 from qnode.stack.netqasm.language import (
     Fault,
     HostMessage,
@@ -29,8 +29,10 @@ from qnode.stack.netqasm.language import (
     Subroutine,
 )
 from qnode.stack.netqasm.memory import ApplicationMemory
-from qnode.stack.netqasm.sockets import EprSocket, Sockets
+from qnode.stack.netqasm.requests import EprSocket
+from qnode.stack.netqasm.sockets import Sockets
 from qnode.stack.netqasm.station import Station
+from qnode.stack.netqasm.tasks import Task, Waiting
 from qnode.wire.application import (
     AcceptCircuit,
     Answer,

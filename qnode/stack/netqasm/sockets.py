@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from qnode.stack.netqasm.bases import basis_number, drawn
-from qnode.stack.netqasm.execution import WAIT, Task
 from qnode.stack.netqasm.language import ErrorCode, Fault
 from qnode.stack.netqasm.memory import ApplicationMemory, Value, VirtualQubit
-from qnode.stack.netqasm.requests import FIELDS, MOST_PAIRS, Asked, Delivered, Side, Wanted, arguments
+from qnode.stack.netqasm.requests import FIELDS, MOST_PAIRS, Asked, Delivered, EprSocket, Half, Side, Wanted, arguments
+from qnode.stack.netqasm.station import Station
+from qnode.stack.netqasm.tasks import WAIT, Task
 from qnode.wire.application import (
     AcceptCircuit,
     BellPair,
@@ -44,102 +44,18 @@ from qnode.wire.quantum import Axis, Measure
 
 MOST_REQUESTS = 1024
 """Of one socket that wait, either way."""
-MOST_SLOTS = 8
+LEAST_SLOTS, MOST_SLOTS = 2, 8
 """That a circuit is opened with."""
+LEAST_RATE_BPPS = 0.01
+"""That the network is to reserve for a circuit; what more it has, it gives."""
 TOO_EARLY = "it was made before it was asked for"
 NO_DEMAND = 100
 """A minimum fidelity, in percent, that the SDK asks for where its user asks for nothing."""
 
 
-class Station(Protocol):
-    """The node, as its sockets see it."""
-
-    @property
-    def now(self) -> int:
-        """Virtual time (ps)."""
-
-    @property
-    def over_circuits(self) -> bool:
-        """Whether there is a control plane."""
-
-    def name_of(self, node: int) -> str:
-        """The node with this number."""
-
-    def record(self, kind: str, **details: Any) -> None:
-        """Write a line into the event log."""
-
-    def tell(self, peer: str, message: NetqasmPeerMessage) -> None:
-        """Send reliably."""
-
-    def new_request(self) -> str:
-        """A name never used before."""
-
-    def uniform(self) -> float:
-        """A draw in [0, 1)."""
-
-    def watch(self, peer: str) -> None:
-        """Find out if it dies."""
-
-    def discard(self, session: int, qubit: str, why: str, *, tell: bool) -> None:
-        """Throw a qubit away; ``tell``: the other end of its pair."""
-
-    def stranded(self, qubits: list[str]) -> str:
-        """One of these that lies where a further pair is to come, and can be moved."""
-
-    def crowded(self, qubits: list[str]) -> bool:
-        """Whether these have all communication slots, and no storage slot is free."""
-
-
-@dataclass(slots=True, frozen=True)
-class Half:
-    """This end of a pair, or what was read of it."""
-
-    qubit: str
-    fidelity: float
-    """As estimated, of one that is kept."""
-    bit: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class EprSocket:
-    """One socket of one application."""
-
-    number: int
-    remote: str
-    remote_node: int
-    remote_socket: int
-    minimum_fidelity: float
-    creations: deque[Wanted] = field(default_factory=deque)
-    receipts: deque[Wanted] = field(default_factory=deque)
-    asked: deque[Asked] = field(default_factory=deque)
-    circuit: str = ""
-    """That this end has opened."""
-    slots: int = 0
-    skipped: dict[str, CircuitPair] = field(default_factory=dict)
-    """By circuit: a pair later than the one that was looked for."""
-    created: int = 0
-    received: int = 0
-    pairs_created: int = 0
-    pairs_received: int = 0
-    closed_there: bool = False
-    creating: object = None
-    """The task that creates."""
-    receiving: object = None
-
-    @property
-    def purpose(self) -> str:
-        """Of circuits that this end opens."""
-        return f"netqasm {self.number} {self.remote_socket}"
-
-    @property
-    def their_purpose(self) -> str:
-        """Of those that the other end opens."""
-        return f"netqasm {self.remote_socket} {self.number}"
-
-
 @dataclass(slots=True, eq=False)
 class Sockets:
-    """The sockets of one application, and the `Entangler` of its subroutines."""
+    """The sockets of one application."""
 
     station: Station
     session: int
@@ -311,6 +227,9 @@ class Sockets:
     def close(self) -> None:
         """The application ends: tell the other ends."""
         for socket in self.sockets.values():
+            for wanted in socket.creations:
+                ended = NetqasmPairsEnded(request=wanted.request, reason="the application that asked has ended")
+                self.station.tell(socket.remote, ended)
             if not socket.closed_there:
                 news = NetqasmSocketClosed(socket=socket.remote_socket, remote_socket=socket.number)
                 self.station.tell(socket.remote, news)
@@ -493,24 +412,7 @@ class Sockets:
     ) -> Task:
         """A pair of the socket's circuit that was made since it was asked for; the other end is told which."""
         begun = self.station.now
-        assert wanted.arguments is not None
-        if not socket.circuit or socket.slots < min(wanted.number, MOST_SLOTS):
-            if socket.circuit:
-                yield CloseCircuit(call=0, circuit=socket.circuit)
-            socket.slots = max(2, min(wanted.number, MOST_SLOTS))
-            opened = yield OpenCircuit(
-                call=0,
-                remote=socket.remote,
-                purpose=socket.purpose,
-                minimum_fidelity=fidelity,
-                priority=max(0, wanted.arguments.priority),
-                slots=socket.slots,
-                timeout_ps=timeout_ps,
-            )
-            if not isinstance(opened, CircuitOpened):
-                socket.circuit = ""
-                raise Fault(wanted.ended or opened.reason)
-            socket.circuit = opened.circuit
+        yield from self._open_circuit(socket, wanted, fidelity, timeout_ps)
         while True:
             left_ps = None if timeout_ps is None else max(1, timeout_ps - (self.station.now - begun))
             answer = yield NextCircuitPair(call=0, circuit=socket.circuit, timeout_ps=left_ps)
@@ -525,6 +427,29 @@ class Sockets:
         news = NetqasmPairTaken(request=wanted.request, circuit=socket.circuit, number=answer.number)
         self.station.tell(socket.remote, news)
         return (yield from self._of_circuit(answer.pair, axis))
+
+    def _open_circuit(self, socket: EprSocket, wanted: Wanted, fidelity: float, timeout_ps: int | None) -> Task:
+        """Have a circuit that is good and wide enough; where there is no deadline, the other end may take its time."""
+        assert wanted.arguments is not None
+        slots = LEAST_SLOTS if wanted.arguments.kind == "M" else max(LEAST_SLOTS, min(wanted.number, MOST_SLOTS))
+        if socket.circuit and (socket.slots < slots or socket.fidelity < fidelity):
+            circuit, socket.circuit = socket.circuit, ""
+            yield CloseCircuit(call=0, circuit=circuit)
+        while not socket.circuit:
+            opened = yield OpenCircuit(
+                call=0,
+                remote=socket.remote,
+                purpose=socket.purpose,
+                minimum_fidelity=fidelity,
+                rate_bpps=LEAST_RATE_BPPS,
+                priority=max(0, wanted.arguments.priority),
+                slots=slots,
+                timeout_ps=timeout_ps,
+            )
+            if isinstance(opened, CircuitOpened):
+                socket.circuit, socket.slots, socket.fidelity = opened.circuit, slots, fidelity
+            elif wanted.ended or opened.code != "timeout" or timeout_ps is not None:
+                raise Fault(wanted.ended or opened.reason)
 
     def _same_pair(self, socket: EprSocket, wanted: Wanted, asked: Asked, axis: Axis | None) -> Task:
         """The pair that the other end has taken."""

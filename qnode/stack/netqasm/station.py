@@ -23,7 +23,7 @@ NODE_SHARE = 2
 
 @dataclass(slots=True)
 class Station:
-    """Implements what `execution.Node` and `sockets.Station` ask for."""
+    """What they may know of the node and do with it, beside what they ask for as an application does."""
 
     core: Core
     link_layer: LinkLayer

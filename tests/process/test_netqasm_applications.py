@@ -42,15 +42,29 @@ def test_a_run_is_the_same_again_from_its_seed(tmp_path: Path) -> None:
     assert found("third", 4)["results"] != first["results"]
 
 
-@pytest.mark.parametrize(("name", "killed"), [("bb84", "c"), ("teleport", "c"), ("link_layer_ck", "west")])
-@pytest.mark.parametrize("at_s", [0.05, 0.5])
+@pytest.mark.parametrize(
+    ("name", "killed", "at_s", "neighbours"),
+    [
+        ("bb84", "c", 0.03, False),
+        ("teleport", "c", 0.03, False),
+        ("link_layer_ck", "west", 0.03, False),
+        ("magic_square", "c", 0.02, True),
+        ("link_layer_md", "c", 0.02, True),
+    ],
+)
 def test_a_node_killed_in_the_middle_is_an_error_for_the_others(
-    name: str, killed: str, at_s: float, tmp_path: Path
+    name: str, killed: str, at_s: float, neighbours: bool, tmp_path: Path
 ) -> None:
     network = {**NETWORK, "faults": [{"kind": "node_kill", "node": killed, "at_s": at_s}]}
+    if neighbours:
+        network |= {"network": None, "links": {"fibre": {"ends": ["a", "c"], "length_km": 5}}}
     path = tmp_path / "network.json"
     line = arguments(name, 0, noisy=path)
     path.write_text(json.dumps(network))
-    done = run(*line, "--runs", "1000", "--seed", "1", "--out", str(tmp_path / "out"))
+    out = tmp_path / "out"
+    done = run(*line, "--runs", "1000", "--seed", "1", "--out", str(out))
     assert done.returncode != 0
-    assert "QuantumNodeError" in done.stderr, done.stderr
+    logs = [path.read_text() for path in (out / "logs").glob("application-*.log")]
+    assert any("QuantumNodeError: the quantum node answered with the error" in log for log in logs), done.stderr
+    ended = [len(path.read_text().splitlines()) for path in (out / "netqasm").glob("*.jsonl")]
+    assert min(ended) > 0, "it was in the middle"

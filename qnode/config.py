@@ -190,7 +190,7 @@ class NetqasmProgram(msgspec.Struct, frozen=True, kw_only=True):
     roles: dict[str, str]
     """The node of each role of the application."""
     nodes: tuple[str, ...]
-    """All nodes of the network, sorted: a node's number in NetQASM is its place here."""
+    """All nodes that messages can pass between, sorted: a node's number in NetQASM is its place here."""
     inputs: dict[str, Any] = {}
     """What ``main`` is called with."""
     runs: int = 1

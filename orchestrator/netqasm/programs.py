@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.deployment import peer_groups
 from orchestrator.run_directory import NETQASM
 from orchestrator.scenario import Application, Scenario
 from qnode import config
@@ -32,7 +33,7 @@ def write_told(scenario: Scenario, application: Application, directory: Path, ru
         role=application.name,
         node=application.node,
         roles={each.name: each.node for each in scenario.applications if each.netqasm is not None},
-        nodes=tuple(sorted(scenario.nodes)),
+        nodes=tuple(sorted(next(group for group in peer_groups(scenario) if application.node in group))),
         inputs=program.inputs,
         runs=program.runs,
         flavour=program.flavour,

@@ -106,6 +106,7 @@ def nodes(
     success: float = 0.5,
     instructions: int = 1_000_000,
     steps: int = 100_000,
+    faults: tuple[Any, ...] = (),
     **hardware: Any,
 ) -> Scenario:
     """A scenario; links default to a chain."""
@@ -121,6 +122,7 @@ def nodes(
         name="netqasm",
         seed=seed,
         network=network,
+        faults=faults,
         time=Time(steps_per_instant=steps),
         limits=Limits(applications=ApplicationLimits(instructions=instructions)),
         nodes={name: Node(hardware=device) for name in names},

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_INSTRUCTIONS = 65_536
+"""Of one subroutine."""
+
+
 @lru_cache(maxsize=1)
 def _package() -> Any:
     """The package's modules.
@@ -80,14 +84,14 @@ def host_message(raw: bytes, flavour: Flavour) -> HostMessage:
     return Signal(message.signal)
 
 
-@lru_cache(maxsize=256)
 def _subroutine(raw: bytes, flavour: Flavour) -> Subroutine:
-    """Hosts send the same subroutine again and again."""
     _, encoding, *_ = _package()
     head, body = raw[: encoding.METADATA_BYTES], raw[encoding.METADATA_BYTES :]
     size = encoding.COMMAND_BYTES
     if len(head) < encoding.METADATA_BYTES or len(body) % size:
         raise Fault(f"a subroutine of {len(raw)} bytes, expected {encoding.METADATA_BYTES} and {size} an instruction")
+    if len(body) // size > MOST_INSTRUCTIONS:
+        raise Fault(f"a subroutine of {len(body) // size} instructions, expected at most {MOST_INSTRUCTIONS}")
     app = encoding.Metadata.from_buffer_copy(head).app_id
     instructions = []
     for start in range(0, len(body), size):

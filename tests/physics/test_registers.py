@@ -383,6 +383,25 @@ def snapshot(state: Registers) -> tuple[int, list[np.ndarray]]:
     return state.register_count, [state.reduced(("a", "b")), state.reduced(("c",))]
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("draw", [0.0, 0.999999])
+def test_a_measurement_in_place_projects_onto_its_axis(draw: float, mixed: bool) -> None:
+    for seed in range(6):
+        direction = np.random.default_rng(seed).normal(size=3)
+        direction = tuple(direction / np.linalg.norm(direction))
+        state = random_state(8, seed, mixed=mixed)
+        density = state if mixed else np.outer(state, state.conj())
+        ours = registers()
+        ours.insert(("a", "b", "c"), state)
+        bit = ours.measure_in_place("b", direction, draw)
+        spin = sum(each * pauli.full() for each, pauli in zip(direction, PAULIS[1:], strict=True))
+        projector = np.kron(np.kron(np.eye(2), (np.eye(2) + (-1) ** bit * spin) / 2), np.eye(2))
+        projected = projector @ density @ projector
+        assert bit == (draw > 0.5)
+        np.testing.assert_allclose(ours.reduced(("a", "b", "c")), projected / np.trace(projected), atol=1e-12)
+        assert ours.measure_in_place("b", direction, 0.5) == bit
+
+
 def test_what_cannot_be_done_changes_nothing() -> None:
     state = Registers(max_register_bytes=16 * 4**2)
     state.insert(("a", "b"), werner(0.8))

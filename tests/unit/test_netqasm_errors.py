@@ -34,7 +34,7 @@ FAULTS = {
     ),
     "an array of negative length": ("set R0 -1\narray R0 @5", "array of -1 entries"),
     "an array beyond all measure": ("set R0 2000000000\narray R0 @5", "2000000000 entries"),
-    "arrays beyond all measure": ("set R0 600000\narray R0 @5\narray R0 @6", "in all arrays together"),
+    "arrays beyond all measure": ("set R0 150000\narray R0 @5\narray R0 @6", "in all arrays together"),
     "a slice out of range": ("set R0 2\nset R1 3\narray R0 @5\nwait_all @5[R0:R1]", "slice 2:3 of array 5"),
     "returning an array that is not there": ("ret_arr @1", "no array at address 1"),
     "returning for ever": ("set R0 99999\narray R0 @1\nl:\nret_arr @1\njmp l", "returned values"),
@@ -84,6 +84,14 @@ def test_a_jump_out_of_the_subroutine_is_an_error() -> None:
         raw[-6] = line
         (returned,) = execute(bytes(raw), scenario=nodes("alice", "bob", instructions=1000))
         assert returned.done is good
+
+
+def test_a_subroutine_beyond_all_measure_is_an_error() -> None:
+    raw = subroutine("set R0 1")
+    for instructions, good in ((65_536, True), (65_537, False)):
+        (returned,) = execute(raw + raw[-7:] * (instructions - 1))
+        assert returned.done is good
+        assert good or "65537 instructions" in returned.reason
 
 
 def test_qubits_are_exhausted_by_memory_and_free_again() -> None:

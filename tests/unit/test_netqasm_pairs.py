@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from in_process import InProcess
 from netqasm.backend import messages
-from netqasm_host import Returned, create_text, nodes, program, receive_text, say
+from netqasm_host import Returned, create_text, nodes, program, receive_text, say, subroutine
 
-from orchestrator.scenario import Network
+from orchestrator.scenario import LinkDown, Network, NodeKill
+from orchestrator.scenario.faults import SlotFailure
 from orchestrator.scenario.hardware import Memory
 from qnode.stack.events import SessionEnded
 from qnode.wire.application import Sleep
@@ -290,17 +291,57 @@ def test_who_creates_for_an_application_that_has_ended_is_told(over: str) -> Non
     assert "has ended" in near[1].reason
 
 
+@pytest.mark.parametrize("waits", ["to create", "to receive"])
 @pytest.mark.parametrize("over", OVER)
-def test_who_waits_for_a_dead_node_is_told(over: str) -> None:
-    names, far, far_number, _ = ends(over)
-    testbed = InProcess(nodes(*names, network=OVER[over]))
+def test_who_waits_for_a_dead_node_is_told(over: str, waits: str) -> None:
+    names, far, far_number, near_number = ends(over)
+    killed = NodeKill(node=far, at_s=0.5)
+    testbed = InProcess(nodes(*names, network=OVER[over], faults=(killed,), success=1e-5))
     seen: list[Returned] = []
-    testbed.start("alice", program([receive_text(far_number, 1)], seen, sockets=[(0, far_number, 0, 100)]))
-    testbed.run_for(0.5)
-    testbed.engine.seats[far].gone = True
-    testbed.run(lambda: bool(seen), at_most_s=200)
+    create, receive = create_text(far_number, 5), receive_text(near_number, 5)
+    if waits == "to receive":
+        create, receive = receive_text(far_number, 5), create_text(near_number, 5)
+    testbed.start("alice", program([create, "set R0 1\nret_reg R0"], seen, sockets=[(0, far_number, 0, 100)]))
+    testbed.start(far, program([receive], [], sockets=[(0, near_number, 0, 100)]))
+    testbed.run(lambda: len(seen) == 2, at_most_s=400)
     assert seen[0].error == "GENERAL"
-    assert "does not answer" in seen[0].reason
+    assert any(words in seen[0].reason for words in ("does not answer", "no other path")), seen[0].reason
+    assert seen[1].registers == {"R0": 1}
+
+
+def test_who_waits_for_pairs_of_a_path_that_is_cut_for_good_is_told() -> None:
+    cut = LinkDown(link="bob-carol", at_s=0.5)
+    near, far, _ = joined("circuits", [create("circuits", 5)], [receive("circuits", 5)], faults=(cut,), success=1e-5)
+    for returned in (near[0], far[0]):
+        assert returned.error == "GENERAL"
+        assert any(words in returned.reason for words in ("does not answer", "no other path")), returned.reason
+
+
+def test_pairs_come_again_once_a_path_is_whole() -> None:
+    cut = LinkDown(link="bob-carol", at_s=0.02, for_s=0.5)
+    near, far, _ = joined("circuits", [create("circuits", 5)], [receive("circuits", 5)], faults=(cut,), success=1e-3)
+    assert near[0].done and far[0].done, (near[0].reason, far[0].reason)
+    assert far[0].now_ps > 0.52e12
+
+
+def test_a_qubit_whose_slot_fails_is_an_error_at_its_next_use() -> None:
+    fails = SlotFailure(node="alice", at_s=0.5, slots=16, role="storage")
+    testbed = InProcess(nodes("alice", "bob", faults=(fails,)))
+    seen: list[Returned] = []
+
+    def host() -> Any:
+        yield from say(messages.InitNewAppMessage(0, 5))
+        allocated = "set Q0 0\nqalloc Q0\ninit Q0\nset Q1 1\nqalloc Q1\ninit Q1\n"
+        seen.append((yield from say(subroutine(allocated))))
+        yield Sleep(call=0, duration_ps=10**12)
+        seen.append((yield from say(subroutine("x Q0\n"))))
+        seen.append((yield from say(subroutine("qfree Q0\nqalloc Q0\nx Q0\nmeas Q0 M0\nret_reg M0"))))
+
+    testbed.start("alice", host())
+    testbed.run()
+    assert seen[0].done
+    assert seen[1].error == "GENERAL" and "slot failed" in seen[1].reason, seen[1].reason
+    assert seen[2].registers == {"M0": 1}, "in a communication slot, for those of storage are gone"
 
 
 @pytest.mark.parametrize("over", OVER)
@@ -415,8 +456,6 @@ def test_a_qubit_that_grew_too_old_is_an_error_at_its_next_use() -> None:
     def late() -> Any:
         yield from say(messages.InitNewAppMessage(0, 5))
         yield from say(messages.OpenEPRSocketMessage(0, 0, 1, 0, 100))
-        from netqasm_host import subroutine
-
         seen.append((yield from say(subroutine(create_text(1, 1)))))
         yield Sleep(call=0, duration_ps=10**10)
         seen.append((yield from say(subroutine("set Q0 0\nh Q0\nmeas Q0 M0\nret_reg M0"))))

@@ -14,7 +14,7 @@ from qnode.stack.netqasm.language import (
     register_name,
 )
 
-MOST_ENTRIES = 1_000_000
+MOST_ENTRIES = 250_000
 """Of all arrays of an application."""
 
 

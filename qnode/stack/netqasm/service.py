@@ -51,7 +51,7 @@ from qnode.wire.application import (
 )
 from qnode.wire.netqasm import NetqasmAlive, NetqasmPairsAsked, NetqasmPeerMessage, NetqasmSocketClosed
 
-MOST_APPLICATIONS = 64
+MOST_APPLICATIONS = 16
 """Of one session."""
 MOST_SOCKETS = 256
 """Of one application."""

@@ -433,6 +433,7 @@ class Groups:
         while True:
             pair = yield NextCircuitPair(call=0, circuit=opened.circuit)
             if not isinstance(pair, CircuitPair) or pair.pair is None:
+                self._leave(membership, f"its circuit with {membership.centre} is closed")
                 return
             outcome = yield Await(f"state of {pair.pair.pair_id}")
             if outcome is None:

@@ -63,9 +63,10 @@ class Programs:
         return number
 
     def stop(self, number: int, reason: str) -> None:
-        """End a program: what it holds is given back."""
-        running = self.running.pop(number, None)
-        if running is not None:
+        """End a program: what it holds is given back. One that stops itself does so by returning."""
+        running = self.running.get(number)
+        if running is not None and not running.program.gi_running:
+            del self.running[number]
             running.program.close()
             self.end_session(number, reason)
 

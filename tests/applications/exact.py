@@ -34,6 +34,11 @@ def ry(angle_rad: float) -> Any:
     return np.array([[c, -s], [s, c]])
 
 
+def phase(angle_rad: float) -> Any:
+    """A phase for |1>."""
+    return np.diag([1, np.exp(1j * angle_rad)])
+
+
 def cphase(angle_rad: float) -> Any:
     """A phase for |11>."""
     return np.diag([1, 1, 1, np.exp(1j * angle_rad)])
@@ -89,19 +94,40 @@ class Desk:
         if not probability:
             return
         before = self.rho
-        mixed = np.zeros_like(before)
-        for number in range(4 ** len(qubits)):
-            pauli = np.ones((1, 1))
-            for place in range(len(qubits)):
-                pauli = np.kron(pauli, (I2, X, Y, Z)[number >> (2 * place) & 3])
-            self.rho = before
-            self._conjugate(pauli, qubits)
-            mixed += self.rho
-        self.rho = (1 - probability) * before + probability * mixed / 4 ** len(qubits)
+        for qubit in qubits:
+            self._mix(qubit)
+        self.rho = (1 - probability) * before + probability * self.rho
+
+    def average(self, protocol: Callable[[Desk], None]) -> None:
+        """Go on with the mean of all courses of a part whose outcomes nobody needs any more."""
+        total, scripts, desk = 0.0, [()], self
+        while scripts:
+            desk = Desk(scripts.pop(), w=self.w, gate=self.gate_error, readout=self.readout_error)
+            desk.rho, desk.names, desk.made = self.rho, list(self.names), self.made
+            protocol(desk)
+            total = total + desk.rho
+            scripts += desk.untried
+        self.rho, self.names, self.made = total, desk.names, desk.made
+
+    def discard(self, qubit: int) -> None:
+        """Throw it away."""
+        self.rho = self._without(qubit)
+        self.names.remove(qubit)
 
     def expectation(self, observable: Any, *qubits: int) -> float:
         """Of a Hermitian matrix, in the state as it is now."""
         return float(np.trace(self._rows(observable, qubits)).real / np.trace(self.rho).real)
+
+    def readings(self, *qubits: int) -> Any:
+        """The probabilities of what would be read along Z, readout errors included, an axis for each qubit."""
+        places = [self.names.index(qubit) for qubit in qubits]
+        found = np.diag(self.rho).real.reshape([2] * len(self.names))
+        found = np.moveaxis(found, places, range(len(places)))
+        found = found.reshape([2] * len(places) + [-1]).sum(axis=-1)
+        error = self.readout_error
+        for place in range(len(places)):
+            found = (1 - error) * found + error * np.flip(found, axis=place)
+        return found
 
     def measure(self, qubit: int, *, axis: Sequence[float] | str = "Z") -> int:
         """The bit as it is read, with readout errors; the qubit is gone."""
@@ -165,6 +191,14 @@ class Desk:
     def _conjugate(self, matrix: Any, qubits: Sequence[int]) -> None:
         self.rho = self._rows(matrix, qubits).conj().T  # (U rho)^dagger = rho U^dagger
         self.rho = self._rows(matrix, qubits).conj().T
+
+    def _mix(self, qubit: int) -> None:
+        place, number, size = self.names.index(qubit), len(self.names), len(self.rho)
+        tensor = np.moveaxis(self.rho.reshape([2] * (2 * number)), (place, number + place), (0, 1))
+        mean = (tensor[0, 0] + tensor[1, 1]) / 2
+        mixed = np.zeros_like(tensor)
+        mixed[0, 0] = mixed[1, 1] = mean
+        self.rho = np.moveaxis(mixed, (0, 1), (place, number + place)).reshape(size, size)
 
     def _without(self, qubit: int) -> Any:
         place, number = self.names.index(qubit), len(self.names)

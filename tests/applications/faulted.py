@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import theory
 from theory import Theory
 from variants import Document, Variant
-
-from qnode.sdk import QloomError
 
 
 @dataclass(frozen=True)
@@ -19,8 +16,6 @@ class Faulted:
     faults: tuple[Document, ...] = ()
     theory: Theory | None = None
     """Default: as without faults."""
-    failures: Mapping[str, type[QloomError]] = field(default_factory=dict)
-    """The programs that end with an error, and with which."""
     repeaters: bool = False
     """Whether they strike the network with repeaters."""
     argument: str = ""
@@ -43,21 +38,34 @@ PAUSE = {"kind": "node_pause", "select": "one", "at_s": 0.03, "for_s": 0.3}
 
 LATE = {"kind": "message_latency", "select": "all", "added_s": 2e-3, "jitter_s": 1e-3}
 EVE = {"kind": "intercept_resend", "name": "eve", "link": "alice-bob", "basis": "random_zx"}
+AHEAD = {"kind": "clock_offset", "node": "bob", "offset_s": 3e-4}
+SLOW_FORTH = {"kind": "message_latency", "link": "alice-bob", "direction": "forward", "added_s": 1e-4}
+CLOUDS = {"kind": "extra_loss", "link": "star-left", "loss_db": 3.0}
 
 FAULTED: dict[str, Faulted] = {
     "anonymous_transmission": Faulted((LATE,)),
     "b92": Faulted((EVE,), theory.b92_with_eve),
     "bb84": Faulted((EVE,), theory.bb84_with_eve),
     "bbm92": Faulted((EVE,), theory.bbm92_with_eve),
+    "blind_computing": Faulted((LATE,)),
     "chsh": Faulted((CUT,)),
+    "clock_synchronisation": Faulted((AHEAD, SLOW_FORTH), theory.clock_synchronisation_delayed),
+    "coin_flipping": Faulted((PAUSE,)),
     "conference_key": Faulted(({**EVE, "link": "hub-bob"},), theory.conference_key_with_eve),
+    "distributed_circuit": Faulted((PAUSE,)),
+    "distributed_cnot": Faulted((LATE,)),
     "e91": Faulted((EVE,), theory.e91_with_eve),
+    "fingerprinting": Faulted((CUT,)),
     "leader_election": Faulted(({**PAUSE, "at_s": 0.25},)),
     "magic_square": Faulted((CUT,), repeaters=True),
     "mermin_game": Faulted(({**CUT, "at_s": 0.25},)),
+    "remote_state_preparation": Faulted((LATE,)),
     "secret_sharing": Faulted(({**EVE, "link": "hub-charlie"},), theory.secret_sharing_with_eve),
     "six_state": Faulted(({**EVE, "basis": "random_xyz"},), theory.six_state_with_eve),
     "superdense_coding": Faulted((LOSS,)),
     "teleportation": Faulted((CUT,), repeaters=True),
+    "teleported_cnot": Faulted((PAUSE,)),
+    "telescope": Faulted((CLOUDS,), theory.telescope_clouded),
     "verification": Faulted(({**EVE, "link": "hub-bob"},), theory.verification_with_eve),
+    "verified_blind_computing": Faulted(theory=theory.verified_blind_computing_cheated, argument="cheat"),
 }

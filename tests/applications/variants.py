@@ -76,7 +76,7 @@ class Variant:
         for link in document["links"].values():
             if "heralding" in link:
                 link["heralding"]["fidelity"] = noise.fidelity
-            else:
+            elif "depolarising_probability" in link["transmission"]:
                 link["transmission"]["depolarising_probability"] = 4 * (1 - noise.fidelity) / 3
         return Variant(document, noise)
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = sorted((ROOT / "topologies").rglob("*.yaml"))
+SCENARIOS = sorted((ROOT / "topologies").glob("*.yaml"))
+APPLICATIONS = ("anonymous_transmission", "bb84", "blind_computing", "chsh", "clock_synchronisation", "leader_election")
+"""Of those in topologies/applications, one for each thing that they ask of nodes; tests/applications has them all."""
 TOPOLOGIES = [path for path in SCENARIOS if f"qloom run topologies/{path.name}" not in (ROOT / "README.md").read_text()]
 """Those of the README's commands are run with them."""
 RUN_DEADLINE_S = 400
@@ -33,7 +35,11 @@ def run(scenario: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", TOPOLOGIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "scenario",
+    [*TOPOLOGIES, *(ROOT / "topologies" / "applications" / f"{name}.yaml" for name in APPLICATIONS)],
+    ids=lambda path: path.stem,
+)
 def test_a_topology_meets_its_expectations(scenario: Path, tmp_path: Path) -> None:
     report = run(scenario, tmp_path / "run")
     assert report["ok"]

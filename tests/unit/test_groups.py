@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from in_process import InProcess
 
-from orchestrator.scenario import Link, Node, Scenario, Source
+from orchestrator.scenario import Link, LinkDown, Node, Scenario, Source
 from orchestrator.scenario.hardware import Hardware, Memory
 from orchestrator.scenario.types import Network
 from qnode.stack.group_states import ghz_steps, w_steps
@@ -190,3 +191,25 @@ def test_a_centre_reads_one_frame_for_each_other_member(make: Any, keeps: bool) 
     steps, frames = make(("a", "b", "c"), keeps=keeps)
     bits = sum({"measure": 1, "measure_bell": 2}.get(step.__struct_config__.tag, 0) for step in steps)
     assert len(frames((0,) * bits)) == 3
+
+
+@pytest.mark.parametrize("cut", ["l0", "l1"])
+def test_a_group_whose_link_is_cut_for_good_is_closed_at_every_member(cut: str) -> None:
+    scenario = msgspec.structs.replace(star(3), faults=(LinkDown(link=cut, at_s=0.3),))
+    testbed, told = InProcess(scenario), list[Any]()
+
+    def takes(opening: Any) -> Program:
+        opened = yield opening
+        answer = opened
+        while not isinstance(answer, Failed):
+            answer = yield NextGroupQubit(call=0, group=opened.group)
+            if not isinstance(answer, Failed):
+                yield Run(call=0, steps=(Measure(qubit=answer.qubit),))
+        told.append(answer.code)
+        yield Detach(call=0)
+
+    testbed.start("e0", takes(OpenGroup(call=0, members=("e1", "e2"))))
+    for member in ("e1", "e2"):
+        testbed.start(member, takes(JoinGroup(call=0)))
+    testbed.run()
+    assert told == ["closed"] * 3

@@ -52,6 +52,8 @@ class Programs:
     """Keys that were signalled before anybody waited for them."""
     _due: deque[tuple[int, Any]] = field(default_factory=deque)
     _started: int = 0
+    _acting: int = 0
+    """The session of the program that acts right now."""
 
     def start(self, name: str, program: Program, *, ended: Callable[[], None] = lambda: None) -> int:
         """Let a program act, as soon as this step is done; returns its session."""
@@ -65,7 +67,7 @@ class Programs:
     def stop(self, number: int, reason: str) -> None:
         """End a program: what it holds is given back. One that stops itself does so by returning."""
         running = self.running.get(number)
-        if running is not None and not running.program.gi_running:
+        if running is not None and number != self._acting:
             del self.running[number]
             running.program.close()
             self.end_session(number, reason)
@@ -94,6 +96,7 @@ class Programs:
                 self._resume(number, running, value)
 
     def _resume(self, number: int, running: Running, value: Any) -> None:
+        self._acting = number
         try:
             wish = running.program.send(value)
         except StopIteration:
@@ -101,6 +104,8 @@ class Programs:
             self.end_session(number, "its program has ended")
             running.ended()
             return
+        finally:
+            self._acting = 0
         if isinstance(wish, Await):
             if wish.key in self.signals:
                 self._due.append((number, self.signals.pop(wish.key)))

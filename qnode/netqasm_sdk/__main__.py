@@ -8,7 +8,6 @@ import inspect
 import os
 import random
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,9 @@ from netqasm.sdk.config import LogConfig
 from qnode.config import NetqasmProgram
 from qnode.netqasm_sdk import external, host, results, sim_states, sockets
 from qnode.sdk.blocking import attach
-from qnode.sdk.errors import QloomError
 
 OURS = {"netqasm.sdk.external": external, "netqasm.sdk.toolbox.sim_states": sim_states}
 """Modules that stand in for the package's own."""
-PROGRAM_FAILED = 1
 
 
 def main() -> None:
@@ -46,6 +43,7 @@ def main() -> None:
     netqasm.sdk.external = external
     netqasm.sdk.toolbox.sim_states = sim_states
     set_log_level(program.log_level)
+    _results_of(program).unlink(missing_ok=True)  # of a process before, if its node was started again
     with attach() as session:
         here = host.Host(program, session)
         host.begin(here)
@@ -98,7 +96,13 @@ def _once(here: host.Host, entry: Callable[..., Any]) -> None:
         returned = entry(**inputs)
     finally:
         save_all_struct_loggers()
-    results.add(Path(program.directory) / f"{program.role}.jsonl", here.run, returned)
+    for connection in tuple(here.connections):
+        connection.close(exception=True)  # one that the program has left open must not meet the next run
+    results.add(_results_of(program), here.run, returned)
+
+
+def _results_of(program: NetqasmProgram) -> Path:
+    return Path(program.directory) / f"{program.role}.jsonl"
 
 
 def _takes(entry: Callable[..., Any], name: str) -> bool:
@@ -120,8 +124,4 @@ MEETING = -1
 """The socket on which roles meet between runs."""
 
 if __name__ == "__main__":
-    try:
-        main()
-    except QloomError as error:
-        traceback.print_exc()
-        sys.exit(f"{type(error).__name__}: {error}")
+    main()

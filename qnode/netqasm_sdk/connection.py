@@ -70,6 +70,7 @@ class NetQASMConnection(BaseNetQASMConnection):  # type: ignore[misc]
             named.setdefault("compiler", NVSubroutineTranspiler)
         self._flavour: Flavour = "nv" if named.get("compiler") is NVSubroutineTranspiler else "vanilla"
         super().__init__(app_name, *arguments, **named)
+        self._host.connections.append(self)
 
     @property
     def shared_memory(self) -> SharedMemory:
@@ -119,6 +120,8 @@ class NetQASMConnection(BaseNetQASMConnection):  # type: ignore[misc]
 
     def _signal_stop(self, clear_app: bool = True, stop_backend: bool = True) -> None:
         """Free what the application has at the node. The node itself goes on: others use it, too."""
+        if clear_app:
+            self._host.connections.remove(self)
         try:
             super()._signal_stop(clear_app=clear_app, stop_backend=False)
         except (NodeGone, RunEnded):

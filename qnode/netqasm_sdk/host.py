@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netqasm.sdk.connection import BaseNetQASMConnection
+
 from qnode.config import NetqasmProgram
 from qnode.sdk.blocking import Pending, Session
 from qnode.sdk.errors import QloomError
@@ -22,6 +24,8 @@ class Host:
     """Which call of ``main`` this is, from 0 on."""
     awaited: dict[str, Pending[bytes]] = field(default_factory=dict)
     """Messages that were asked for and not handed over yet, by tag."""
+    connections: list[BaseNetQASMConnection] = field(default_factory=list)
+    """Those that are open."""
 
     def node_of(self, role: str) -> str:
         """The node that a role's program runs on.

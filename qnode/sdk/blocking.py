@@ -54,6 +54,8 @@ class Session:
         self._open = True
         self._asked: dict[int, Pending[Any]] = {}
         """Calls without an answer yet."""
+        self._stopped = ""
+        """Why the run has ended."""
         connection.send_attach()
         try:
             self.attached: application.Attached = connection.attached(
@@ -211,7 +213,7 @@ class Session:
         answer = self._connection.wait_for_answer()
         pending = self._asked.pop(answer.call, None) if answer.call is not None else None
         if isinstance(answer, application.Failed) and answer.code == "stopped" and self._open:
-            self._open = False
+            self._open, self._stopped = False, answer.reason
             self._connection.close(linger_ms=0)
         if pending is not None:
             pending.answer(answer)
@@ -219,6 +221,8 @@ class Session:
             raise error_of(answer)  # to a frame that the node could not read, or about the whole session
 
     def _expect_open(self) -> None:
+        if self._stopped:
+            raise RunEnded(self._stopped)
         if not self._open:
             raise NodeGone(f"the session with node {self.node} is closed")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import scenarios
+import simulaqron_runs
 
 from orchestrator.netqasm import programs, results
 from orchestrator.scenario import Application, NetqasmProgram
@@ -12,7 +13,7 @@ from orchestrator.testbed import Testbed
 
 
 def measured(*, quick: bool) -> dict[str, Any]:
-    """Rates in a second of wall time; without the package netqasm, what to install."""
+    """Rates in a second of wall time, SimulaQron's beside them if it is there; or what to install."""
     if not programs.are_possible():
         return {"not_measured": programs.MISSING}
     scale = 1 if quick else 5
@@ -21,7 +22,11 @@ def measured(*, quick: bool) -> dict[str, Any]:
     figures: dict[str, float] = _run("netqasm_gates", alone) | _run("netqasm", {"alice": both, "bob": both})
     right = figures.pop("teleported_right")
     assert right == both["teleports"], f"{right} of {both['teleports']} qubits were teleported right"
-    return figures
+    other = simulaqron_runs.rates()
+    return {
+        name: {"per_second": rate, **({"simulaqron": other[name]} if other and name in other else {})}
+        for name, rate in figures.items()
+    }
 
 
 def _run(name: str, inputs: dict[str, dict[str, int]]) -> dict[str, float]:

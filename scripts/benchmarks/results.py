@@ -58,6 +58,20 @@ def _heading(title: str, figures: dict[str, Any]) -> list[str]:
     ]
 
 
+def _netqasm(rates: dict[str, Any]) -> list[str]:
+    if "not_measured" in rates:
+        return [rates["not_measured"], ""]
+    rows: list[list[Any]] = []
+    for name, rate in rates.items():
+        other = rate.get("simulaqron")
+        ratio = ["", ""] if other is None else [f"{other:.3g}", f"{rate['per_second'] / other:,.0f}"]
+        rows.append([name.replace("_", " "), rate["per_second"], *ratio])
+    told = "SimulaQron 4.1.2 ran the same two programs in the same run: stabiliser backend, else its stock settings."
+    compared = any("simulaqron" in rate for rate in rates.values())
+    table = _table(["", "a second", "SimulaQron, a second", "times"], rows)
+    return [told, "", *table] if compared else table
+
+
 def _table(columns: list[str], rows: list[list[Any]]) -> list[str]:
     def cell(value: Any) -> str:
         if isinstance(value, float):
@@ -103,7 +117,7 @@ def _bench(figures: dict[str, Any]) -> list[str]:
         )
     if "netqasm" in figures:
         lines += ["### Programs for the NetQASM SDK on one and two nodes, pace max", ""]
-        lines += _table(["", "a second"], [[name.replace("_", " "), rate] for name, rate in figures["netqasm"].items()])
+        lines += _netqasm(figures["netqasm"])
     if "activations" in figures:
         part = figures["activations"]
         lines += ["### Empty node activations (GRANT and BLOCK)", ""]

@@ -123,6 +123,63 @@ def test_a_program_with_nobody_to_wait_for_fails_alone(tmp_path: Path) -> None:
     assert "run `qloom netqasm run DIRECTORY`" in error
 
 
+def test_connections_that_programs_leave_open_are_closed_after_each_run(tmp_path: Path) -> None:
+    program = """
+from netqasm.sdk import EPRSocket
+from netqasm.sdk.external import NetQASMConnection
+
+def main():
+    sockets = EPRSocket("{other}")
+    connection = NetQASMConnection("{role}", epr_sockets=[sockets])
+    qubit = sockets.{verb}_keep()[0]
+    bit = qubit.measure()
+    called = []
+    connection.flush(block=False, callback=lambda: called.append(True))
+    before = list(called)
+    connection.block()
+    return {{"bit": bit, "called": [before, called]}}
+"""
+    alice = program.format(role="alice", other="bob", verb="create")
+    bob = program.format(role="bob", other="alice", verb="recv")
+    runs, _ = results(str(application(tmp_path, alice=alice, bob=bob)), "--runs", "20", "--out", str(tmp_path / "out"))
+    assert all(each["app_alice"]["bit"] == each["app_bob"]["bit"] for each in runs)
+    assert len({each["app_alice"]["bit"] for each in runs}) == 2
+    assert runs[0]["app_alice"]["called"] == [[], [True]], "the callback comes with the answer"
+
+
+def test_the_true_state_is_seen_with_pending_gates_done_and_can_be_forbidden(tmp_path: Path) -> None:
+    program = """
+from netqasm.sdk import Qubit
+from netqasm.sdk.external import NetQASMConnection, get_qubit_state
+
+def main():
+    with NetQASMConnection("alice") as connection:
+        one, other = Qubit(connection), Qubit(connection)
+        one.X()
+        one.cnot(other)
+        alone = get_qubit_state(one)
+        both = get_qubit_state(other, reduced_dm=False)
+        one.measure()
+        connection.flush()
+        try:
+            get_qubit_state(one)
+        except ValueError as error:
+            gone = str(error)
+    return {"alone": alone, "both": both.diagonal().real, "gone": gone}
+"""
+    directory = application(tmp_path, alice=program)
+    ((found,), _) = results(str(directory), "--out", str(tmp_path / "out"))
+    alice = found["app_alice"]
+    assert [[each["real"] for each in row] for row in alice["alone"]] == [[0.0, 0.0], [0.0, 1.0]]
+    assert alice["both"] == [0.0, 0.0, 0.0, 1.0]
+    assert "not in memory" in alice["gone"]
+    forbidden = {"version": 1, "name": "blind", "nodes": {"alice": None}, "limits": {"applications": {"oracle": False}}}
+    (tmp_path / "blind.json").write_text(json.dumps(forbidden))
+    done = run(str(directory), "--topology", str(tmp_path / "blind.json"), "--out", str(tmp_path / "second"))
+    assert done.returncode == 1
+    assert "Denied: this scenario lets no application see true states" in done.stderr
+
+
 def test_a_scenario_file_runs_programs_too(tmp_path: Path) -> None:
     application(tmp_path, alice=ALICE, bob=BOB)
     scenario = {

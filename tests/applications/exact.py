@@ -28,6 +28,11 @@ def rz(angle_rad: float) -> Any:
     return np.diag(np.exp([-0.5j * angle_rad, 0.5j * angle_rad]))
 
 
+def rx(angle_rad: float) -> Any:
+    """exp(-i angle X/2)."""
+    return np.cos(angle_rad / 2) * I2 - 1j * np.sin(angle_rad / 2) * X
+
+
 def ry(angle_rad: float) -> Any:
     """exp(-i angle Y/2)."""
     c, s = np.cos(angle_rad / 2), np.sin(angle_rad / 2)

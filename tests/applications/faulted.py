@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import theory
-from theory import Theory
+import closed_forms
+import courses
+from shares import Theory
 from variants import Document, Variant
 
 
@@ -44,28 +45,29 @@ CLOUDS = {"kind": "extra_loss", "link": "star-left", "loss_db": 3.0}
 
 FAULTED: dict[str, Faulted] = {
     "anonymous_transmission": Faulted((LATE,)),
-    "b92": Faulted((EVE,), theory.b92_with_eve),
-    "bb84": Faulted((EVE,), theory.bb84_with_eve),
-    "bbm92": Faulted((EVE,), theory.bbm92_with_eve),
+    "b92": Faulted((EVE,), closed_forms.b92_with_eve),
+    "bb84": Faulted((EVE,), closed_forms.bb84_with_eve),
+    "bbm92": Faulted((EVE,), closed_forms.bbm92_with_eve),
     "blind_computing": Faulted((LATE,)),
     "chsh": Faulted((CUT,)),
-    "clock_synchronisation": Faulted((AHEAD, SLOW_FORTH), theory.clock_synchronisation_delayed),
+    "clock_synchronisation": Faulted((AHEAD, SLOW_FORTH), closed_forms.clock_synchronisation_delayed),
     "coin_flipping": Faulted((PAUSE,)),
-    "conference_key": Faulted(({**EVE, "link": "hub-bob"},), theory.conference_key_with_eve),
+    "conference_key": Faulted(({**EVE, "link": "hub-bob"},), closed_forms.conference_key_with_eve),
     "distributed_circuit": Faulted((PAUSE,)),
     "distributed_cnot": Faulted((LATE,)),
-    "e91": Faulted((EVE,), theory.e91_with_eve),
+    "e91": Faulted((EVE,), closed_forms.e91_with_eve),
+    "exact_leader_election": Faulted((CUT,)),
     "fingerprinting": Faulted((CUT,)),
     "leader_election": Faulted(({**PAUSE, "at_s": 0.25},)),
     "magic_square": Faulted((CUT,), repeaters=True),
     "mermin_game": Faulted(({**CUT, "at_s": 0.25},)),
     "remote_state_preparation": Faulted((LATE,)),
-    "secret_sharing": Faulted(({**EVE, "link": "hub-charlie"},), theory.secret_sharing_with_eve),
-    "six_state": Faulted(({**EVE, "basis": "random_xyz"},), theory.six_state_with_eve),
+    "secret_sharing": Faulted(({**EVE, "link": "hub-charlie"},), closed_forms.secret_sharing_with_eve),
+    "six_state": Faulted(({**EVE, "basis": "random_xyz"},), closed_forms.six_state_with_eve),
     "superdense_coding": Faulted((LOSS,)),
     "teleportation": Faulted((CUT,), repeaters=True),
     "teleported_cnot": Faulted((PAUSE,)),
-    "telescope": Faulted((CLOUDS,), theory.telescope_clouded),
-    "verification": Faulted(({**EVE, "link": "hub-bob"},), theory.verification_with_eve),
-    "verified_blind_computing": Faulted(theory=theory.verified_blind_computing_cheated, argument="cheat"),
+    "telescope": Faulted((CLOUDS,), courses.telescope_clouded),
+    "verification": Faulted(({**EVE, "link": "hub-bob"},), closed_forms.verification_with_eve),
+    "verified_blind_computing": Faulted(theory=courses.verified_blind_computing_cheated, argument="cheat"),
 }

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "physics"), str(ROOT / "tests" / "applications")]
 
 from faulted import FAULTED  # noqa: E402
-from theory import BOUNDS, SHARES, Share, deviation  # noqa: E402
+from shares import Share, deviation  # noqa: E402
+from theory import BOUNDS, SHARES  # noqa: E402
 from unmodified import play  # noqa: E402
 from variants import DIRECTORY, NAMES, Variant, read  # noqa: E402
 

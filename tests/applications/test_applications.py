@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import measure
 import pytest
 from faulted import FAULTED
-from theory import SHARES, Theory, agrees
+from shares import Share, Theory, agrees
+from theory import SHARES
 from unmodified import Played, play
 from variants import DIRECTORY, NAMES, Variant, read
 
@@ -80,6 +82,23 @@ def test_a_fibre_cut_for_good_ends_every_program_with_an_error(name: str) -> Non
     played = play(variant.scenario, DIRECTORY)
     assert {type(failure) for failure in played.failures.values()} == {CircuitClosed}
     assert len(played.failures) == len(variant.document["applications"])
+
+
+def test_pairs_that_wait_in_memories_win_fewer_chsh_games() -> None:
+    """Alice's half waits for its herald, for bob's answer and back, bob's for its herald and her word: 3 and 2 crossings.
+
+    Coherences decay by exp(-t/T2) in each memory, so <XX> is l <ZZ> and the four correlators are w (1 + l)/(2 sqrt 2).
+    """
+    t2_s, step_s, crossing_s = 5e-4, 1e-6, 10 * 1.468 / 299792.458
+    variant = read("chsh").of_length(1500)
+    site = variant.document["hardware_profiles"]["site"]
+    site |= {"communication": {"t2_s": t2_s}, "measure_duration_s": step_s, "single_qubit_gate_duration_s": step_s}
+    site["two_qubit_gate_duration_s"] = step_s
+    variant.document["links"]["alice-bob"]["heralding"]["success_probability"] = 0.01  # no pair waits for another
+    left = math.exp(-(5 * crossing_s + 2 * step_s) / t2_s)
+    contrast = variant.noise.w * (1 + left) / 2 * variant.noise.k**2
+    share = Share("alice.won", "alice.rounds", 1 / 2 + contrast * math.sqrt(2) / 4)
+    follows(play(variant.scenario, DIRECTORY), variant, lambda _: [share])
 
 
 @pytest.mark.slow

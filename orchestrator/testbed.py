@@ -20,27 +20,25 @@ import zmq.asyncio
 
 from orchestrator import control, steering_port
 from orchestrator.deployment import node_configurations, peer_groups
+from orchestrator.doors import Doors, refused_path
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
+from orchestrator.fabric_peer import Deaths, Recovery, SteeringCalls
 from orchestrator.inheritance import Inheritance
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LaunchError, LocalAgent
 from orchestrator.netqasm import programs
 from orchestrator.run_directory import (
-    INPUTS,
-    REFUSED_SUFFIX,
-    Door,
     RunDirectoryError,
     SocketDirectory,
     TestbedRecord,
     last_lines,
 )
 from orchestrator.scenario import Application, Scenario
-from orchestrator.security import FABRIC_PLACES, SUPERVISOR, KeyRing, enrol, node_place
+from orchestrator.security import FABRIC_PLACES, node_place
 from orchestrator.steering_port import SteeringRefused
 from qnode.config import NodeConfiguration
-from qnode.security.doorkeeper import secure_client
-from qnode.security.keys import read_credentials, write_private
+from qnode.security.keys import write_private
 
 T = TypeVar("T")
 
@@ -55,10 +53,6 @@ FABRIC_SILENCE_S = 15.0
 GRACE_S = 2.0
 """How long processes have between SIGTERM and SIGKILL."""
 STOPPED_APPLICATIONS_DEADLINE_S = 5.0
-MOST_DEATHS_IN_PLACE = 5
-"""A fabric that is killed so often without getting any further is not started again."""
-RECOVERY_DEADLINE_S = 60.0
-"""How long a recovery may take, beyond the time for which the testbed has been up: that much may have to be redone."""
 CASUALTIES_DEADLINE_S = 1.0
 """How long after a deadlock to wait for the ends of applications, to tell which of them failed."""
 NAMES_PER_PACKET = 1000
@@ -95,17 +89,6 @@ class RunningProcess:
         return f"exit code {self.code}"
 
 
-@dataclass(slots=True, frozen=True)
-class Recovery:
-    """A fabric that was killed, and its successor."""
-
-    cause: str
-    now_ps: int
-    """The virtual time at which it went on."""
-    took_s: float
-    """Wall seconds from the news of its death to the last node's return."""
-
-
 @dataclass(slots=True)
 class RunOutcome:
     """How a run ended."""
@@ -136,26 +119,20 @@ class Testbed:
     tell: Callable[[str], None] = print
     """Says a line to whoever watches."""
     processes: dict[str, RunningProcess] = field(default_factory=dict)
-    recoveries: list[Recovery] = field(default_factory=list)
+    _doors: Doors = field(init=False)
     _sockets: SocketDirectory = field(init=False)
     _agent: LocalAgent = field(init=False)
     _context: zmq.asyncio.Context = field(init=False)
     _control: zmq.asyncio.Socket = field(init=False)
     _nodes: dict[str, NodeConfiguration] = field(default_factory=dict)
     _peer_group: dict[str, int] = field(default_factory=dict)
-    _steering: dict[int, asyncio.Future[control.Steered]] = field(default_factory=dict)
-    """Answers that are waited for, by call."""
-    _asked: dict[int, control.Steering] = field(default_factory=dict)
-    """What they are to answer."""
-    _calls: int = 0
+    _calls: SteeringCalls = field(default_factory=SteeringCalls)
+    _deaths: Deaths = field(default_factory=Deaths)
     _steering_port: asyncio.Server | None = None
     _node_of: dict[str, str] = field(default_factory=dict)
     """Of the applications that were started."""
     _paused: set[str] = field(default_factory=set)
     """Nodes whose processes faults have stopped."""
-    _doors: dict[str, Door] = field(default_factory=dict)
-    """By place, if they listen by TCP."""
-    _key_ring: KeyRing | None = None
     _listening: asyncio.Future[protocol.Listening] = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ready: asyncio.Future[None] = field(init=False)
@@ -164,22 +141,13 @@ class Testbed:
     _changed: asyncio.Event = field(init=False)
     _started_at: str = ""
     _heard_at_s: float = 0.0
-    _up_since_s: float = field(default_factory=time.monotonic)
     _said: list[control.ToFabric] = field(default_factory=list)
     """What the fabric must know, and another in its place, too."""
-    _killed_at_s: float | None = None
-    """When the fabric was killed, until another is in its place."""
-    _cause: str = ""
-    _deaths_in_place: int = 0
-    _rounds: int = -1
-    """How far the last recovery came."""
     _leaving: bool = False
-    _adopts: Path | None = None
-    """The sockets of a testbed that is taken over."""
+    _adopts: tuple[Path, Inheritance] | None = None
+    """The sockets of a testbed that is taken over, and what its supervisor left."""
     _keep_s: float = 0.0
     """How long the testbed waits for another supervisor."""
-    _credentials: str = ""
-    """The file with the keys of this supervisor."""
     _orders: int = 0
     """How many the fabric has given."""
     status: control.Status | None = None
@@ -197,11 +165,10 @@ class Testbed:
         except (OSError, msgspec.MsgspecError) as error:
             raise RunDirectoryError(f"{record.name} cannot be adopted: {error}") from error
         testbed = cls(left.scenario, Path(left.directory), Path(left.run_directory), True, tell=tell)
-        testbed._nodes, testbed._peer_group, testbed._doors = left.nodes, left.peer_group, left.doors
+        testbed._nodes, testbed._peer_group, testbed._keep_s = left.nodes, left.peer_group, left.keep_s
         testbed._started_at, testbed._orders, testbed._paused = left.started_at, left.orders, set(left.paused)
-        testbed._keep_s, testbed._credentials = left.keep_s, left.credentials
-        testbed._calls = time.time_ns() // 1000  # later than all of any supervisor before
-        testbed._adopts = socket_directory
+        testbed._calls.last = time.time_ns() // 1000  # later than all of any supervisor before
+        testbed._adopts = (socket_directory, left)
         return testbed
 
     async def __aenter__(self) -> Testbed:
@@ -211,11 +178,14 @@ class Testbed:
         self._changed = asyncio.Event()
         adopted = None
         if self._adopts is not None:
-            self._agent, adopted = await LocalAgent.adopt(self._adopts)
-            self._sockets = SocketDirectory.inherit(self._adopts)
+            directory, left = self._adopts
+            self._agent, adopted = await LocalAgent.adopt(directory)
+            self._sockets = SocketDirectory.inherit(directory)
+            self._doors = Doors(self._sockets, by_place=left.doors, credentials=left.credentials)
         else:
             self._started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             self._sockets = SocketDirectory.create()
+            self._doors = Doors(self._sockets)
             log = self.run_directory / "logs" / "agent.log"
             try:
                 self._agent = await LocalAgent.start(self._sockets.path, log, lock=self._sockets.lock)
@@ -243,7 +213,7 @@ class Testbed:
             self.processes[name] = RunningProcess(name, 0, self._log(name), code)
         self._ready.set_result(None)
         self._heard_at_s = time.monotonic()
-        self._unlock_control()
+        self._doors.unlock(self._control)
         self._control.connect(self.endpoint_of("control"))
         await self._say(control.Start())
         await self._control.send(control.to_fabric.encode(control.Repeat(orders=self._orders)))
@@ -273,8 +243,8 @@ class Testbed:
                 started_at=self._started_at,
                 nodes=self._nodes,
                 peer_group=self._peer_group,
-                doors=self._doors,
-                credentials=self._credentials,
+                doors=self._doors.by_place,
+                credentials=self._doors.credentials,
                 orders=self._orders,
                 paused=tuple(self._paused),
                 keep_s=self._keep_s,
@@ -315,7 +285,7 @@ class Testbed:
             nodes_endpoint=self.endpoint_of("fabric"),
             control_endpoint=self.endpoint_of("control"),
             observer_endpoint=self.endpoint_of("observer"),
-            security=None if self._key_ring is None else self._key_ring.security("fabric"),
+            security=self._doors.security("fabric"),
             refused_path=str(refused_path(self.run_directory, "fabric")),
             event_log=str(self.run_directory / "events.jsonl"),
             journal=str(self.run_directory / "journal"),
@@ -341,7 +311,7 @@ class Testbed:
             self._peer_group.update(dict.fromkeys(names, number))
             for start in range(0, len(names), NAMES_PER_PACKET):
                 await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))
-        self._nodes = {node.name: self._with_sockets(node) for node in nodes}
+        self._nodes = {node.name: self._doors.shown_to(node, self.run_directory) for node in nodes}
         for node in self._nodes.values():
             log = str(self._log(f"node {node.name}"))
             await self._agent.send(
@@ -363,42 +333,14 @@ class Testbed:
             listening = await self._before_failure(self._listening, READY_DEADLINE_S, "the agent to listen by TCP")
             if listening.error:
                 raise TestbedError(listening.error)
-            for place, port in listening.ports.items():
-                self._doors[place] = Door(endpoint=f"tcp://{sockets.address}:{port}")
-        if not sockets.curve:
-            return
-        self._key_ring = KeyRing(self._sockets.path)
-        for place, door in self._doors.items():
-            owner = "fabric" if place in FABRIC_PLACES else place
-            self._doors[place] = msgspec.structs.replace(door, key=self._key_ring.pair(owner).public)
-        self._key_ring.let_nodes_in(tuple(self.scenario.nodes))
-        mine = enrol(self._sockets.path, self._doors["control"], place="control", name=SUPERVISOR, same_machine=True)
-        self._credentials = str(mine)
-        self._unlock_control()
-
-    def _unlock_control(self) -> None:
-        if self._credentials:
-            credentials = read_credentials(Path(self._credentials))
-            secure_client(self._control, keys=credentials.keys, server_key=credentials.server_key)
-
-    def _with_sockets(self, configuration: NodeConfiguration) -> NodeConfiguration:
-        """What a node is told, and where and with which keys it speaks."""
-        place = node_place(configuration.name)
-        ring = self._key_ring
-        return msgspec.structs.replace(
-            configuration,
-            fabric_endpoint=self.endpoint_of("fabric"),
-            application_endpoint=self.endpoint_of(place),
-            security=None if ring is None else ring.security(place),
-            fabric_key="" if ring is None else self._doors["fabric"].key,
-            refused_path=str(refused_path(self.run_directory, f"node {configuration.name}")),
-            inputs_directory=str(self.run_directory / INPUTS),
-        )
+            self._doors.opened(sockets.address, listening.ports)
+        if sockets.curve:
+            self._doors.lock(tuple(self.scenario.nodes))
+            self._doors.unlock(self._control)
 
     def endpoint_of(self, place: str) -> str:
         """Where ``fabric``, ``control``, ``observer`` or ``node-NAME`` listens."""
-        door = self._doors.get(place)
-        return self._sockets.endpoint(place) if door is None else door.endpoint
+        return self._doors.endpoint_of(place)
 
     async def _start_fabric(self, *, recover: bool) -> None:
         configuration = str(self._sockets.path / "fabric.msgpack")
@@ -427,7 +369,7 @@ class Testbed:
                     **{each.name: each.process_id for each in self.processes.values() if each.code is None},
                 },
                 nodes=tuple(self.scenario.nodes),
-                doors=self._doors,
+                doors=self._doors.by_place,
             )
         )
 
@@ -436,15 +378,18 @@ class Testbed:
         return self.endpoint_of(node_place(node))
 
     @property
+    def recoveries(self) -> list[Recovery]:
+        """Of the fabric, after it was killed."""
+        return self._deaths.recoveries
+
+    @property
     def observer_endpoint(self) -> str:
         """Where the oracle answers."""
         return self.endpoint_of("observer")
 
     def credentials(self, place: str, name: str) -> Path | None:
         """A fresh private file with which a program of this machine may speak at ``place``; None without keys."""
-        if self._key_ring is None:
-            return None
-        return enrol(self._sockets.path, self._doors[place], place=place, name=name, same_machine=True)
+        return self._doors.enrolled(place, name)
 
     async def start_virtual_time(self) -> None:
         """Let virtual time begin; applications of the scenario are waited for."""
@@ -529,18 +474,14 @@ class Testbed:
             SteeringRefused: it was not done, with the reason.
             TestbedError: a process of the testbed died, or no answer came within ``deadline_s`` wall seconds.
         """
-        self._calls += 1
-        call = self._calls
-        answered = self._steering[call] = asyncio.get_running_loop().create_future()
-        request = self._asked[call] = msgspec.structs.replace(request, call=call)
+        request, answered = self._calls.begin(request)
         try:
             await self._control.send(control.to_fabric.encode(request))
-            answer: control.Steered = await self._before_failure(
+            answer = await self._before_failure(
                 answered, deadline_s, f"the fabric to answer {request.__struct_config__.tag}"
             )
         finally:
-            self._steering.pop(call, None)
-            del self._asked[call]
+            self._calls.end(request)
         if answer.error:
             raise SteeringRefused(answer.error)
         return answer
@@ -625,31 +566,16 @@ class Testbed:
             await asyncio.wait({self._finished}, timeout=STOP_DEADLINE_S)
         if self._finished.done() or self._leaving:
             return
-        self._deaths_in_place += 1
         story = f"the fabric (process {process.process_id}) died: {process.status}"
-        if process.code >= 0 or process.code == -signal.SIGABRT:  # a library gave up, and would again
-            self._fail(f"{story}{last_lines(process.log)}")
-        elif self._deaths_in_place > MOST_DEATHS_IN_PLACE:
-            self._fail(f"{story}, for the {self._deaths_in_place}th time at this point{last_lines(process.log)}")
-        else:
-            self._killed_at_s = self._heard_at_s = time.monotonic()
-            self._cause = process.status
-            await self._start_fabric(recover=True)
-            for said in (*self._said, *self._asked.values()):
-                await self._control.send(control.to_fabric.encode(said))
-
-    def _recovered(self, recovered: control.Recovered) -> None:
-        """Another fabric is in the place of the one that was killed."""
-        if recovered.rounds > self._rounds:
-            self._rounds, self._deaths_in_place = recovered.rounds, 0
-        if self._killed_at_s is not None:
-            recovery = Recovery(self._cause, recovered.now_ps, time.monotonic() - self._killed_at_s)
-            self._killed_at_s = None
-            self.recoveries.append(recovery)
-            self.tell(
-                f"the fabric was {recovery.cause}; another has taken its place at virtual time "
-                f"{recovery.now_ps / PICOSECONDS:.9g} s, after {recovery.took_s:.2g} s"
-            )
+        verdict = self._deaths.verdict(process.code)
+        if verdict is not None:
+            self._fail(f"{story}{verdict}{last_lines(process.log)}")
+            return
+        self._heard_at_s = time.monotonic()
+        self._deaths.killed(process.status)
+        await self._start_fabric(recover=True)
+        for said in (*self._said, *self._calls.open):
+            await self._control.send(control.to_fabric.encode(said))
 
     async def _read_control(self) -> None:
         """Note what the fabric says."""
@@ -667,13 +593,16 @@ class Testbed:
                 if message.error:
                     self._fail(message.error)
             elif isinstance(message, control.Steered):
-                waiting = self._steering.pop(message.call, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
+                self._calls.answered(message)
             elif isinstance(message, control.Status):
                 self.status = message
             elif isinstance(message, control.Recovered):
-                self._recovered(message)
+                recovery = self._deaths.recovered(message)
+                if recovery is not None:
+                    self.tell(
+                        f"the fabric was {recovery.cause}; another has taken its place at virtual time "
+                        f"{recovery.now_ps / PICOSECONDS:.9g} s, after {recovery.took_s:.2g} s"
+                    )
             elif message.number == self._orders:
                 await self._carry_out(message.order)
                 self._orders += 1
@@ -736,9 +665,7 @@ class Testbed:
             await self.ask_status()
             await asyncio.sleep(STATUS_INTERVAL_S)
             silent_s = time.monotonic() - self._heard_at_s
-            limit_s = self.scenario.time.stall_after_s + FABRIC_SILENCE_S
-            if self._killed_at_s is not None:
-                limit_s += RECOVERY_DEADLINE_S + self._killed_at_s - self._up_since_s
+            limit_s = self.scenario.time.stall_after_s + FABRIC_SILENCE_S + self._deaths.patience_s
             if silent_s > limit_s:
                 process = self.processes["fabric"]
                 self._fail(f"the fabric (process {process.process_id}) has not answered for {silent_s:.0f} s")
@@ -782,8 +709,3 @@ class Testbed:
         self._control.close()
         self._context.term()
         self._sockets.remove()
-
-
-def refused_path(run_directory: Path, process: str) -> Path:
-    """Where a process counts what it turned away, if there is anything."""
-    return run_directory / "logs" / f"{process.replace(' ', '-')}{REFUSED_SUFFIX}"

@@ -18,9 +18,9 @@ import zmq
 from fabric_kills import run_with_kills
 from program import World, wait_until
 
+from orchestrator.doors import refused_path
 from orchestrator.scenario import Sockets
 from orchestrator.security import node_place
-from orchestrator.testbed import refused_path
 from qnode.security.keys import read_credentials
 from qnode.security.types import Credentials
 
@@ -63,8 +63,8 @@ def keys_of(live: Any, place: str, name: str) -> tuple[str, str, str]:
 
 def stolen(live: Any, node: str) -> tuple[str, str, str]:
     """A node's own key pair, and the fabric's public key."""
-    pair = live.testbed._key_ring.pair(node_place(node))
-    return pair.public, pair.secret, live.testbed._doors["fabric"].key
+    pair = live.testbed._doors.key_ring.pair(node_place(node))
+    return pair.public, pair.secret, live.testbed._doors.by_place["fabric"].key
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def test_whoever_has_a_key_attaches_under_the_name_of_the_key_alone(live: Any, b
 
 def test_a_key_is_good_at_one_place_only(live: Any, bare_client: Any) -> None:
     public, secret, _ = keys_of(live, "node-bob", "eve")
-    server = live.testbed._doors["node-alice"].key
+    server = live.testbed._doors.by_place["node-alice"].key
     with turned_away(
         live, "node alice", "unknown_key", bare_client(live.endpoint("alice"), keys=(public, secret, server))
     ) as eve:
@@ -111,7 +111,7 @@ def test_a_key_is_good_at_one_place_only(live: Any, bare_client: Any) -> None:
 def test_a_key_that_nobody_knows(live: Any, bare_client: Any) -> None:
     public, secret = (key.decode() for key in zmq.curve_keypair())
     for place, process in (("node-alice", "node alice"), ("fabric", "fabric"), ("control", "fabric")):
-        server = live.testbed._doors[place].key
+        server = live.testbed._doors.by_place[place].key
         with turned_away(
             live, process, "unknown_key", bare_client(live.testbed.endpoint_of(place), keys=(public, secret, server))
         ) as stranger:
@@ -202,7 +202,7 @@ def test_a_client_on_another_machine_is_missed_when_its_connection_is_gone(live:
 
 def test_nothing_secret_is_seen_from_outside(live: Any) -> None:
     testbed = live.testbed
-    secrets = {pair.secret for pair in testbed._key_ring._pairs.values()}
+    secrets = {pair.secret for pair in testbed._doors.key_ring._pairs.values()}
     secrets |= {read_credentials(path).keys.secret for path in (testbed._sockets.path / "credentials").iterdir()}
     assert len(secrets) >= 4
     for process_id in (os.getpid(), *live.running().values()):

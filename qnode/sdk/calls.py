@@ -467,8 +467,12 @@ def netqasm(message: bytes, *, flavour: application.Flavour = "vanilla") -> Call
 
 
 def report(**values: float | tuple[float, float]) -> Call[None]:
-    """Named numbers for the run's report, each alone or as (value, standard error)."""
-    return Call(application.Report(call=0, values=values), _nothing)
+    """Named numbers for the run's report, each alone or as (value, standard error); True counts as 1."""
+    numbers: dict[str, float | tuple[float, float]] = {
+        name: (float(value[0]), float(value[1])) if isinstance(value, tuple) else float(value)
+        for name, value in values.items()
+    }
+    return Call(application.Report(call=0, values=numbers), _nothing)
 
 
 def report_key(remote: str, key: bytes | Sequence[int], *, name: str = "") -> Call[None]:

@@ -27,7 +27,7 @@ TAIL = math.erfc(SIGMAS / math.sqrt(2)) / 2
 
 def deviation(share: Share, found: float, trials: int) -> float:
     """How many standard deviations off; infinite where a certain thing did not happen."""
-    error = math.sqrt(share.probability * (1 - share.probability) / trials)
+    error = math.sqrt(max(share.probability * (1 - share.probability), 0.0) / trials)
     if error < 1e-9:
         return 0.0 if abs(found - share.probability) < 1e-9 else math.inf
     return (found - share.probability) / error

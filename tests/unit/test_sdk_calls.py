@@ -1,12 +1,12 @@
-"""What the client refuses before it asks."""
+"""What the client refuses before it asks, and what it makes of its arguments."""
 
 from __future__ import annotations
 
 import pytest
 
 from qnode.sdk import BadRequest
-from qnode.sdk.calls import expect_kind
-from qnode.wire.application import CircuitOpened, RequestKind
+from qnode.sdk.calls import expect_kind, report
+from qnode.wire.application import CircuitOpened, Report, RequestKind, requests
 
 
 def opened(kind: RequestKind) -> CircuitOpened:
@@ -31,3 +31,9 @@ def test_a_circuit_gives_what_its_kind_says_and_nothing_else() -> None:
         expect_kind(opened("M"), "K")
     with pytest.raises(BadRequest, match="kind K: use next_pair"):
         expect_kind(opened("K"), "M")
+
+
+def test_what_is_reported_is_numbers_on_the_wire_whatever_it_is_in_the_program() -> None:
+    asked = requests.decode(requests.encode(report(safe=True, pairs=3, rate=(1, 0)).request))
+    assert isinstance(asked, Report)
+    assert asked.values == {"safe": 1.0, "pairs": 3.0, "rate": (1.0, 0.0)}

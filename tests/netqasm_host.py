@@ -106,6 +106,7 @@ def nodes(
     success: float = 0.5,
     instructions: int = 1_000_000,
     steps: int = 100_000,
+    memory_slots: int | None = None,
     faults: tuple[Any, ...] = (),
     **hardware: Any,
 ) -> Scenario:
@@ -124,7 +125,7 @@ def nodes(
         network=network,
         faults=faults,
         time=Time(steps_per_instant=steps),
-        limits=Limits(applications=ApplicationLimits(instructions=instructions)),
+        limits=Limits(applications=ApplicationLimits(instructions=instructions, memory_slots=memory_slots)),
         nodes={name: Node(hardware=device) for name in names},
         links={f"{a}-{b}": Link(ends=(a, b), length_km=length_km, heralding=source) for a, b in joined},
     )

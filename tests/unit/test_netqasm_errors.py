@@ -105,6 +105,20 @@ def test_qubits_are_exhausted_by_memory_and_free_again() -> None:
     assert third.registers == {"M0": 1}
 
 
+def test_an_application_that_may_have_two_slots_gets_no_third() -> None:
+    scenario = nodes("alice", "bob", memory_slots=2)
+    text = "".join(f"set Q{each} {each}\nqalloc Q{each}\ninit Q{each}\n" for each in range(3))
+    first, second = execute(text, "set Q0 0\nqfree Q0\nqalloc Q0\nx Q0\nmeas Q0 M0\nret_reg M0", scenario=scenario)
+    assert first.error == "NO_QUBIT"
+    assert second.registers == {"M0": 1}
+    testbed = InProcess(scenario)
+    seen: list[Returned] = []
+    testbed.start("alice", program([create_text(1, 3)], seen, sockets=[(0, 1, 0, 100)]))
+    testbed.start("bob", program([receive_text(0, 3)], seen, sockets=[(0, 0, 0, 100)]))
+    testbed.run()
+    assert "NO_QUBIT" in [each.error for each in seen] and all(each.error for each in seen)
+
+
 def test_slots_that_a_subroutine_frees_it_may_use_again() -> None:
     scenario = nodes("alice", "bob", communication=Memory(slots=1), storage=1)
     lines = "".join("qalloc Q0\ninit Q0\nqalloc Q1\ninit Q1\ncnot Q0 Q1\nqfree Q0\nqfree Q1\n" for _ in range(5))

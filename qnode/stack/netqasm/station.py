@@ -157,8 +157,10 @@ class Station:
         return ""
 
     def crowded(self, qubits: list[str]) -> bool:
-        """Whether these have every communication slot, and no storage slot is free."""
-        memory = self.core.memory
+        """Whether these have every communication slot and no storage slot is free, or are as many as they may be."""
+        memory, most = self.core.memory, self.core.configuration.limits.memory_slots
+        if most is not None and len(qubits) >= most:
+            return True
         mine = len(self._in_communication(qubits))
         return mine > 0 and mine >= memory.working("communication") and memory.free("storage") == 0
 

@@ -107,6 +107,7 @@ def nodes(
     instructions: int = 1_000_000,
     steps: int = 100_000,
     memory_slots: int | None = None,
+    register_bytes: int = 1 << 24,
     faults: tuple[Any, ...] = (),
     **hardware: Any,
 ) -> Scenario:
@@ -125,7 +126,10 @@ def nodes(
         network=network,
         faults=faults,
         time=Time(steps_per_instant=steps),
-        limits=Limits(applications=ApplicationLimits(instructions=instructions, memory_slots=memory_slots)),
+        limits=Limits(
+            register_bytes=register_bytes,
+            applications=ApplicationLimits(instructions=instructions, memory_slots=memory_slots),
+        ),
         nodes={name: Node(hardware=device) for name in names},
         links={f"{a}-{b}": Link(ends=(a, b), length_km=length_km, heralding=source) for a, b in joined},
     )

@@ -119,6 +119,16 @@ def test_an_application_that_may_have_two_slots_gets_no_third() -> None:
     assert "NO_QUBIT" in [each.error for each in seen] and all(each.error for each in seen)
 
 
+def test_an_outcome_that_never_came_is_an_error_whenever_it_is_used() -> None:
+    """The fabric refuses to entangle four qubits, in the middle of what is done together."""
+    text = "".join(f"set Q{each} {each}\nqalloc Q{each}\ninit Q{each}\nh Q{each}\n" for each in range(4))
+    text += "meas Q3 M3\ncnot Q0 Q1\ncnot Q1 Q2\ncnot Q2 Q3\nmeas Q0 M0\n"
+    seen = execute(text, "ret_reg M0", "ret_reg M3", scenario=nodes("alice", "bob", register_bytes=16 << 3))
+    assert "need 256 B" in seen[0].reason
+    for returned in seen[1:]:
+        assert returned.error == "GENERAL" and "never came" in returned.reason
+
+
 def test_slots_that_a_subroutine_frees_it_may_use_again() -> None:
     scenario = nodes("alice", "bob", communication=Memory(slots=1), storage=1)
     lines = "".join("qalloc Q0\ninit Q0\nqalloc Q1\ninit Q1\ncnot Q0 Q1\nqfree Q0\nqfree Q1\n" for _ in range(5))

@@ -113,6 +113,8 @@ def test_a_measured_qubit_stays_as_it_was_found(flavour: str) -> None:
         compare(bell(flavour) + f"{NOTE}meas Q0 M0\n{noted('M0')}ret_arr @{OUTCOMES}", flavour=flavour, seed=seed)
         text = bell(flavour) + f"{NOTE}meas Q0 M0\nrot_y Q0 1 1\nmeas Q0 M1\n{noted('M0')}{noted('M1')}"
         compare(text + f"qfree Q0\nret_arr @{OUTCOMES}", flavour=flavour, seed=seed)
+    text = bell(flavour) + f"{NOTE}set Q1 1\nqalloc Q1\ninit Q1\nmeas Q0 M0\nrot_x Q0 1 1\nswp Q0 Q1\nqfree Q0\n"
+    compare(f"{text}{noted('M0')}ret_arr @{OUTCOMES}", flavour=flavour)
 
 
 @pytest.mark.parametrize("flavour", ["vanilla", "nv"])

@@ -15,7 +15,11 @@ from orchestrator.scenario import LinkDown, Network, NodeKill
 from orchestrator.scenario.faults import SlotFailure
 from orchestrator.scenario.hardware import Memory
 from qnode.stack.events import SessionEnded
-from qnode.wire.application import Sleep
+from qnode.stack.netqasm.language import Fault
+from qnode.stack.netqasm.memory import ApplicationMemory
+from qnode.stack.netqasm.requests import Asked, EprSocket, Side, Wanted
+from qnode.stack.netqasm.sockets import Sockets
+from qnode.wire.application import BellPair, CircuitPair, NextCircuitPair, Sleep
 
 SIGMAS = 4.5
 FIELDS = 10
@@ -233,6 +237,81 @@ def test_pairs_move_to_storage_where_another_is_to_come(over: str) -> None:
         np.testing.assert_allclose(testbed.engine.laboratory.state_now(names, testbed.now), phi, atol=1e-9)
 
 
+def test_more_pairs_than_a_circuit_has_slots() -> None:
+    """Each that is moved to storage makes room in the circuit for another."""
+    near, far, _ = joined("circuits", [create("circuits", 12)], [receive("circuits", 12)], qubits=12)
+    assert near[0].done and far[0].done, (near, far)
+
+
+def test_a_pair_of_a_circuit_is_made_after_it_was_asked_for() -> None:
+    """While nobody asks, a circuit has pairs ready; after two seconds nothing is left of their entanglement."""
+    memory = Memory(slots=8, t2_s=0.1)
+    testbed = InProcess(nodes("alice", "bob", "carol", network=Network(), communication=memory, storage_memory=memory))
+    numbers = {"alice": (2, create_text), "carol": (0, receive_text)}
+    qubits: dict[str, str] = {}
+
+    def host(node: str) -> Any:
+        remote, text = numbers[node]
+        yield from say(messages.InitNewAppMessage(0, 5))
+        yield from say(messages.OpenEPRSocketMessage(0, 0, remote, 0, 100))
+        yield from say(subroutine(text(remote, 1) + "set Q0 0\nqfree Q0\n"))
+        yield Sleep(call=0, duration_ps=2 * 10**12)
+        returned = yield from say(subroutine(text(remote, 1)))
+        qubits[node] = returned.qubits[0]
+
+    for node in numbers:
+        testbed.start(node, host(node))
+    testbed.run()
+    state = testbed.engine.laboratory.state_now([qubits["alice"], qubits["carol"]], testbed.now)
+    assert state[0, 3].real > 0.4
+
+
+def test_the_receiver_takes_the_pair_that_the_creator_has_taken_and_no_other() -> None:
+    testbed = InProcess(nodes("alice", "bob", network=Network()))
+    station = testbed.seats["bob"].node.netqasm.station
+    sockets = Sockets(station, 0, ApplicationMemory(5), lambda _: None, lambda *_: None, lambda: None)
+    socket, wanted = EprSocket(0, "alice", 0, 0, 0.0), Wanted(0, 1, 3, 0)
+    asked = Asked("alice:0", "K", 3, 0.0, 0, Side("Z", (), ()), taken=[("c", 4), ("c", 5), ("c", 7)])
+
+    def pair(number: int) -> CircuitPair:
+        described = BellPair(
+            pair_id=f"p{number}",
+            qubit=f"bob#{number}",
+            remote="alice",
+            bell_state="PHI_PLUS",
+            goodness=0.9,
+            emitted_at_ps=0,
+            heralded_at_ps=0,
+        )
+        return CircuitPair(call=0, now_ps=0, circuit="c", number=number, pair=described)
+
+    def take(*numbers: int) -> Any:
+        task = sockets._same_pair(socket, wanted, asked, None)
+        try:
+            answer = None
+            for number in (*numbers, None):
+                assert task.send(answer) == NextCircuitPair(call=0, circuit="c")
+                answer = pair(number) if number is not None else None
+        except StopIteration as stop:
+            return stop.value
+        raise AssertionError("it goes on")
+
+    assert take(2, 3, 4).qubit == "bob#4", "earlier ones are thrown away"
+    asked.done = 1
+    with pytest.raises(Fault, match="pair 5 of circuit c was lost"):
+        take(7)
+    asked.done = 2
+    assert take().qubit == "bob#7", "and a later one is kept for its turn"
+
+
+def test_an_exchanged_qubit_is_no_half_of_a_pair_for_the_node() -> None:
+    text = create("a link", 1) + "set Q0 0\nset Q1 1\nqalloc Q1\ninit Q1\nswp Q0 Q1\n"
+    near, far, testbed = joined("a link", [text], [receive("a link", 1)], stop=False)
+    assert not testbed.seats["alice"].node.core.memory.halves
+    state = testbed.engine.laboratory.state_now([near[0].qubits[1], far[0].qubits[0]], testbed.now)
+    assert state[0, 3].real == pytest.approx(0.5)
+
+
 def test_qubits_that_occupy_every_slot_are_said_to() -> None:
     near, far, _ = joined(
         "a link", [create("a link", 3)], [receive("a link", 3)], communication=Memory(slots=1), storage=1
@@ -259,7 +338,9 @@ def test_a_pair_waits_for_its_virtual_address_to_be_free(over: str) -> None:
             )
         return head
 
-    near, far, _ = joined(over, [sequential(create(over, 3))], [sequential(receive(over, 3))])
+    near, far, testbed = joined(over, [sequential(create(over, 3))], [sequential(receive(over, 3))])
+    if over == "a link":
+        assert testbed.engine.laboratory.occupancy["alice", "communication"].peak == 1, "nor is it made before"
     assert near[0].done, near[0].reason
     assert near[0].registers == far[0].registers
 

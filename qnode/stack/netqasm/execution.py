@@ -116,6 +116,14 @@ class Execution:
         Raises:
             Fault: the node would not.
         """
+        try:
+            yield from self._do_steps()
+        finally:
+            if self.memory.freeing:
+                self.memory.freeing.clear()
+                self.changed()
+
+    def _do_steps(self) -> Task:
         if self.owed_ps:
             owed_ps, self.owed_ps = self.owed_ps, 0
             yield Sleep(call=0, duration_ps=owed_ps)
@@ -234,7 +242,7 @@ class Execution:
         address = self.memory.read(register)
         qubit = self.memory.qubit(address)
         self.memory.qubits[address] = None
-        self.changed()
+        self.memory.freeing.add(address)
         if qubit.name and qubit.name[0] != "$" and not self.station.lives(self.session, qubit.name):
             return
         if qubit.measured_by >= 0:

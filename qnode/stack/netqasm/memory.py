@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from qnode.stack.netqasm.language import (
@@ -52,7 +51,8 @@ class ApplicationMemory:
     registers: list[Value] = field(default_factory=lambda: [None] * REGISTERS)
     arrays: dict[int, list[Value]] = field(default_factory=dict)
     qubits: list[VirtualQubit | None] = field(init=False)
-    moved: deque[VirtualQubit] = field(default_factory=deque)
+    freeing: set[int] = field(default_factory=set)
+    """Addresses that are free again once the steps are done that were put off."""
     entries: int = 0
 
     def __post_init__(self) -> None:
@@ -127,6 +127,10 @@ class ApplicationMemory:
             reason = f"virtual qubit {address}: the application has asked for {self.max_qubits}"
             raise Fault(reason, ErrorCode.NO_QUBIT)
         return address
+
+    def is_taken(self, address: int) -> bool:
+        """Whether a pair's half cannot come to an address yet."""
+        return self.qubits[address] is not None or address in self.freeing
 
     def qubit(self, address: int) -> VirtualQubit:
         """An allocated virtual qubit.

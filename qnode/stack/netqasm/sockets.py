@@ -365,7 +365,7 @@ class Sockets:
         if not isinstance(value, int):
             raise Fault(f"entry {wanted.done} of array {wanted.qubits} is no virtual address")
         address = self.memory.address(value)
-        while self.memory.qubits[address] is not None and not wanted.ended:
+        while self.memory.is_taken(address) and not wanted.ended:
             yield WAIT
         return address
 
@@ -386,7 +386,7 @@ class Sockets:
         if axis is not None and half.bit is not None:
             self._write(wanted, told.measured(half.bit, basis_number(axis)))
             return
-        while self.memory.qubits[address] is not None:  # taken since
+        while self.memory.is_taken(address):  # since
             yield WAIT
         self.memory.qubits[address] = VirtualQubit(half.qubit)
         self._write(wanted, told.kept(address))

@@ -261,25 +261,26 @@ def exact_leader_election(noise: Noise) -> list[Share]:
             desk.average(lambda part, qubit=qubit: found.append(part.teleport(qubit)))  # type: ignore[misc]
         return [found[0], found[-1]]  # a qubit has one name in all courses
 
-    def differ(desk: Desk) -> bool:
-        own = [desk.prepare(exact.H), desk.prepare(exact.H)]
-        copies = [desk.prepare(), desk.prepare()]
-        for qubit, copy in zip(own, copies, strict=True):
-            desk.do(exact.CX, qubit, copy)
-        copies = moved(desk, *copies)
-        parities = []
-        for qubit, theirs in zip(own, reversed(copies), strict=True):
-            parity = desk.prepare()
-            desk.do(exact.CX, qubit, parity)
-            desk.do(exact.CX, theirs, parity)
-            parities.append(desk.measure(parity))
-        copies = moved(desk, *copies)
-        for qubit, copy, parity in zip(own, copies, parities, strict=True):
-            desk.do(exact.CX, qubit, copy)
-            desk.discard(copy)
-            if not parity:
-                desk.do(exact.rx(math.pi / 2), qubit)
-        return desk.measure(own[0]) != desk.measure(own[1])
+    desk = Desk((), **_desk(noise))
+    own = [desk.prepare(exact.H), desk.prepare(exact.H)]
+    copies = [desk.prepare(), desk.prepare()]
+    for qubit, copy in zip(own, copies, strict=True):
+        desk.do(exact.CX, qubit, copy)
+    lent = moved(desk, *copies)
+    parities = [desk.prepare(), desk.prepare()]
+    for qubit, theirs, parity in zip(own, reversed(lent), parities, strict=True):
+        desk.do(exact.CX, qubit, parity)
+        desk.do(exact.CX, theirs, parity)
 
-    decided = distribution(differ, **_desk(noise)).get(True, 0.0)
+    def decided_by_parity(part: Desk) -> None:
+        read = [part.measure(parity) for parity in parities]
+        for qubit, copy, parity in zip(own, moved(part, *lent), read, strict=True):
+            part.do(exact.CX, qubit, copy)
+            part.discard(copy)
+            if not parity:
+                part.do(exact.rx(math.pi / 2), qubit)
+
+    desk.average(decided_by_parity)
+    found = desk.readings(*own)
+    decided = float(found[0, 1] + found[1, 0])
     return [Share("alice.decided", "alice.elections", decided), Share("alice.leads", "alice.leaders", 1 / 2)]

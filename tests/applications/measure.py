@@ -71,7 +71,7 @@ def picture(name: str) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 9})
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(5.4, 3.4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(5.4, 3.8), layout="constrained")
     asked = read(name).of_length(max(60, PICTURE_TRIALS // COST.get(name, 1)))
     shares = _moved_by_noise(asked, name)
     for marker, variant in (("o", asked), ("s", asked.over_repeaters()))[: 1 + asked.can_have_repeaters]:
@@ -109,7 +109,7 @@ def picture(name: str) -> None:
         axes.annotate(meaning, (1.0, bound), ha="right", va="bottom", color="0.4", fontsize=8)
     axes.set_xlabel("fidelity of each link")
     axes.set_ylabel("share; lines: theory")
-    axes.legend(fontsize=7, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     (PAGES / "pictures").mkdir(exist_ok=True)
     figure.savefig(PAGES / "pictures" / f"{name}.svg", metadata={"Date": None})
     pyplot.close(figure)
@@ -123,7 +123,7 @@ def _probability(name: str, variant: Variant, fidelity: float, share: Share) -> 
 def _moved_by_noise(variant: Variant, name: str) -> list[Share]:
     shares = SHARES[name](variant.noise)
     moved = [share for share in shares if abs(share.probability - _probability(name, variant, 0.7, share)) > 1e-3]
-    return (moved or shares)[:4]
+    return (moved or shares)[:3]
 
 
 HEAD = """# Measured

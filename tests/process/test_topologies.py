@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "topologies").glob("*.yaml"))
-APPLICATIONS = ("anonymous_transmission", "bb84", "blind_computing", "chsh", "clock_synchronisation", "leader_election")
+APPLICATIONS = ("anonymous_transmission", "bb84", "blind_computing", "clock_synchronisation")
 """Of those in topologies/applications, one for each thing that they ask of nodes; tests/applications has them all."""
 TOPOLOGIES = [path for path in SCENARIOS if f"qloom run topologies/{path.name}" not in (ROOT / "README.md").read_text()]
 """Those of the README's commands are run with them."""

@@ -19,12 +19,12 @@ PREPARATIONS = ((), ("X",), ("H",), ("X", "H"), ("H", "S"), ("H", "SDG"))  # |0>
 NODES = ("alice", "bob", "charlie", "dave")
 
 
-def told(session, bit):
-    """Tell all others a bit; the parity of what they tell."""
+def told(session, bit, number):
+    """Tell all others a bit, the one of this number; the parity of what they tell."""
     others = [node for node in NODES if node != session.node]
     for node in others:
-        session.send(node, bytes([bit]), tag="told")
-    return sum(session.receive(node, tag="told")[0] for node in others) % 2
+        session.send(node, bytes([bit]), tag=f"told {number}")
+    return sum(session.receive(node, tag=f"told {number}")[0] for node in others) % 2
 
 
 def anonymous_bit(session, group, secret, seen):
@@ -34,7 +34,7 @@ def anonymous_bit(session, group, secret, seen):
         session.z(qubit)
     bit = session.measure(qubit, axis="X")
     seen.append(bit)
-    return bit ^ told(session, bit)
+    return bit ^ told(session, bit, len(seen))
 
 
 def run(session, role, group, qubits):
@@ -46,8 +46,8 @@ def run(session, role, group, qubits):
         bit = session.measure(half, axis="X") if role == "other" else choose.randrange(2)
         if role == "sender" and bit:
             session.z(half)
-        odd = told(session, bit)
         seen.append(bit)
+        odd = told(session, bit, len(seen))
         x = z = 0
         if role == "sender":
             preparation = Circuit()
@@ -70,4 +70,4 @@ def run(session, role, group, qubits):
 role, number = sys.argv[1], int(sys.argv[2])
 with attach() as here, here.open_group(NODES[1:], slots=6) if here.node == NODES[0] else here.join_group() as group:
     run(here, role, group, number)
-    told(here, 0)  # who leaves a group ends it for all
+    told(here, 0, 0)  # who leaves a group ends it for all

@@ -14,42 +14,42 @@ import sys
 from qnode.sdk import Circuit, attach
 
 
-def tell(session, remote, *bits):
-    session.send(remote, bytes(bits), tag="bits")
+def tell(session, circuit, what, bit):
+    session.send(circuit.remote, bytes([bit]), tag=what)
 
 
-def told(session, remote):
-    return session.receive(remote, tag="bits")
+def told(session, circuit, what):
+    return session.receive(circuit.remote, tag=what)[0]
 
 
 def cat_control(session, circuit, control):
     half = circuit.next_pair()
     session.cx(control, half)
-    tell(session, circuit.remote, session.measure(half))
-    if told(session, circuit.remote)[0]:
+    tell(session, circuit, "lent", session.measure(half))
+    if told(session, circuit, "back"):
         session.z(control)
     return control
 
 
 def cat_target(session, circuit, target):
     half = circuit.next_pair()
-    if told(session, circuit.remote)[0]:
+    if told(session, circuit, "lent"):
         session.x(half)
     session.cx(half, target)
-    tell(session, circuit.remote, session.measure(half, axis="X"))
+    tell(session, circuit, "back", session.measure(half, axis="X"))
     return target
 
 
 def teleported_control(session, circuit, control):
     entry, out = circuit.next_pair(), session.prepare()
     session.cx(entry, out)
-    if told(session, circuit.remote)[0]:  # bob has erased his half: entry, out and his two qubits are the CNOT's state
+    if told(session, circuit, "erased"):  # bob has erased his half: entry, out and his two qubits are the CNOT's state
         session.z(out)
     x, z = session.measure_bell(control, entry)
-    tell(session, circuit.remote, x)
+    tell(session, circuit, "x", x)
     if x:
         session.x(out)
-    if z ^ told(session, circuit.remote)[0]:
+    if z ^ told(session, circuit, "z"):
         session.z(out)
     return out
 
@@ -59,10 +59,10 @@ def teleported_target(session, circuit, target):
     session.h(entry)
     session.cx(entry, out)
     session.cx(half, out)
-    tell(session, circuit.remote, session.measure(half, axis="X"))
+    tell(session, circuit, "erased", session.measure(half, axis="X"))
     x, z = session.measure_bell(target, entry)
-    tell(session, circuit.remote, z)
-    if x ^ told(session, circuit.remote)[0]:
+    tell(session, circuit, "z", z)
+    if x ^ told(session, circuit, "x"):
         session.x(out)
     if z:
         session.z(out)

@@ -21,17 +21,17 @@ def drawn(states):
 
 def alice(session, states):
     with session.open_circuit("bob") as circuit:
-        for phi in drawn(states):
+        for number, phi in enumerate(drawn(states)):
             bit = session.measure(circuit.next_pair(), axis=(math.cos(phi), -math.sin(phi), 0.0))
-            session.send("bob", bytes([bit]), tag="bit")
+            session.send("bob", bytes([bit]), tag=f"bit {number}")  # one may overtake another
 
 
 def bob(session, states):
     as_prepared = 0
     with session.accept_circuit("alice") as circuit:
-        for phi in drawn(states):
+        for number, phi in enumerate(drawn(states)):
             half = circuit.next_pair()
-            if session.receive("alice", tag="bit")[0]:
+            if session.receive("alice", tag=f"bit {number}")[0]:
                 session.z(half)
             as_prepared += session.measure(half, axis=(math.cos(phi), math.sin(phi), 0.0)) == 0
     session.report(states=states, as_prepared=as_prepared / states)

@@ -46,7 +46,7 @@ def arguments(name: str, number: int, *, noisy: Path | None) -> list[str]:
     return line
 
 
-def run(*line: str, deadline_s: float = 120) -> subprocess.CompletedProcess[str]:
+def run(*line: str, deadline_s: float = 300) -> subprocess.CompletedProcess[str]:
     """``qloom netqasm run`` to its end."""
     command = [sys.executable, "-P", "-m", "orchestrator", "netqasm", "run", "--json", *line]
     return subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)

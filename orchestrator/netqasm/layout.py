@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -150,9 +151,8 @@ def scenario_of(
         )
         for role, path in layout.programs.items()
     )
-    return msgspec.structs.replace(
-        topology, name=layout.directory.name, applications=applications, expectations=(), check=None
-    )
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", layout.directory.name).strip("_.-")[:63] or "application"
+    return msgspec.structs.replace(topology, name=name, applications=applications, expectations=(), check=None)
 
 
 def _placed(roles: Mapping[str, Path], wanted: Mapping[str, str], topology: Scenario) -> dict[str, str]:

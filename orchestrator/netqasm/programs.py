@@ -20,7 +20,8 @@ MISSING = "NetQASM programs need the package netqasm, which is not installed: pi
 
 def are_possible() -> bool:
     """Whether the package netqasm is there."""
-    return importlib.util.find_spec("netqasm") is not None
+    spec = importlib.util.find_spec("netqasm")
+    return spec is not None and spec.origin is not None  # not just any folder of that name
 
 
 def write_told(scenario: Scenario, application: Application, directory: Path, run_directory: Path) -> Path:

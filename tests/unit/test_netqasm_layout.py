@@ -76,6 +76,13 @@ def test_without_a_network_each_role_has_an_ideal_link_to_each_other() -> None:
     assert scenario.network is None
 
 
+def test_the_scenario_s_name_is_one_whatever_the_directory_s_is(tmp_path: Path) -> None:
+    directory = tmp_path / "my first app!"
+    directory.mkdir()
+    (directory / "app_alice.py").write_text("")
+    assert scenario_of(directory).name == "my_first_app"
+
+
 def test_inputs_come_from_the_role_s_file_and_from_the_command(directory: Path) -> None:
     (directory / "alice.yaml").write_text("phi: 0.5\nbits: [1, 0]\n")
     (directory / "bob.yaml").write_text("")

@@ -47,7 +47,8 @@ def table(studies: list[dict[str, Any]]) -> Iterator[str]:
     yield (
         "`scripts/netqasm`: the thirteen applications bundled with the package netqasm, unmodified. Ideal: a link between "
         f"any two roles. Noisy: two repeaters, two end nodes at each, Werner pairs of fidelity {FIDELITY} on every link. "
-        "Where theory gives no distribution but a value, the deviation is what was found, and must be below 0.002.\n\n"
+        "Where theory gives no distribution but a value, the deviation is what was found, and must be below 0.002. All runs "
+        "have the same seed, so that rows are not independent.\n\n"
     )
     yield "| application | network | check | n | found | theory | deviation |\n|---|---|---|---|---|---|---|\n"
     for each in studies:

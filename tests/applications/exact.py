@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Hashable)
 SMALLEST = 1e-14
 I2, X, Y, Z = np.eye(2), np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
 H = (X + Z) / np.sqrt(2)
-S = np.diag([1, 1j])
+S, SDG = np.diag([1, 1j]), np.diag([1, -1j])
 CX = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
 CZ = np.diag([1, 1, 1, -1])
 CSWAP = np.eye(8)[[0, 1, 2, 3, 4, 6, 5, 7]]

@@ -91,10 +91,10 @@ def distributed_circuit(noise: Noise) -> list[Share]:
     for k in (3, 2, 1, 0):
         for j in range(k + 1, 4):
             gate = exact.cphase(-math.pi / 2 ** (j - k))
-            if places[j] == places[k]:
-                desk.do(gate, qubits[j], qubits[k])
+            if places[k] == places[j]:
+                desk.do(gate, qubits[k], qubits[j])
             else:
-                desk.average(lambda part, j=j, k=k, gate=gate: _cat(part, qubits[j], qubits[k], gate))  # type: ignore[misc]
+                desk.average(lambda part, j=j, k=k, gate=gate: _cat(part, qubits[k], qubits[j], gate))  # type: ignore[misc]
         desk.do(exact.H, qubits[k])
     found = desk.readings(*qubits).flatten()  # qubit 0 reads the bit of weight 8
     return [Share(f"alice.read_{x}", "alice.runs", float(found[x])) for x in range(16)]
@@ -231,7 +231,7 @@ def _starlight(noise: Noise, clear: float) -> list[Share]:
     def seen(delta: float) -> dict[tuple[bool, bool], float]:
         def one(desk: Desk) -> tuple[bool, bool]:
             mean = (1 + 0.7) / 2
-            waves = [np.array([0, 1, np.exp(1j * (1.0 + turn)), 0]) / math.sqrt(2) for turn in (0.0, math.pi)]
+            waves = [np.array([0, 1, np.exp(1j * (2.0 + turn)), 0]) / math.sqrt(2) for turn in (0.0, math.pi)]
             coherent, opposite = (np.outer(wave, wave.conj()) for wave in waves)
             left, right = desk.add(mean * coherent + (1 - mean) * opposite)
             here, there = desk.pair()

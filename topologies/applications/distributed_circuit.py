@@ -20,7 +20,7 @@ CIRCUIT = [
         gate
         for k in reversed(range(4))  # qubit k holds the phase 2^k TURNS, and reads the bit of weight 2^(3 - k)
         for gate in (
-            *(("CPHASE", (j, k), (-math.pi / 2 ** (j - k),)) for j in range(k + 1, 4)),
+            *(("CPHASE", (k, j), (-math.pi / 2 ** (j - k),)) for j in range(k + 1, 4)),
             ("H", (k,), ()),
         )
     ),

@@ -14,7 +14,7 @@ import sys
 
 from qnode.sdk import QubitLost, attach
 
-VISIBILITY, PHASE_RAD = 0.7, 1.0  # the star's, unknown to the sites
+VISIBILITY, PHASE_RAD = 0.7, 2.0  # the star's, unknown to the sites
 DELTAS = (0.0, math.pi / 2)
 SITES = ("left", "right")
 

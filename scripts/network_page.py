@@ -124,9 +124,9 @@ def _file(name: str, language: str) -> list[str]:
 
 PARTS: dict[str, Callable[[], list[str]]] = {
     "programs": lambda: [
-        *_file("topologies/apps/chain_head.py", "python"),
+        *_file("topologies/programs/chain_head.py", "python"),
         "",
-        *_file("topologies/apps/chain_tail.py", "python"),
+        *_file("topologies/programs/chain_tail.py", "python"),
     ],
     "slots": lambda: _machine(TRANSITIONS),
     "transits": lambda: _machine(TRANSIT_TRANSITIONS),

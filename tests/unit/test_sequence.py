@@ -91,13 +91,13 @@ def test_what_is_not_there_is_bad_input(run_directory: Path, pair: str, said: st
 
 
 def test_nested_swapping_and_distillation_tell_more(tmp_path: Path) -> None:
-    (tmp_path / "apps").mkdir()
-    head = (CHAIN.parent / "apps" / "chain_head.py").read_text()
+    (tmp_path / "programs").mkdir()
+    head = (CHAIN.parent / "programs" / "chain_head.py").read_text()
     wanted = head.replace("rate_bpps=10", 'rate_bpps=1, swapping="nested", slots=3, end_distillation_rounds=1')
     assert wanted != head
-    (tmp_path / "apps" / "chain_head.py").write_text(wanted.replace("pairs(50)", "pairs(5)"))
-    tail = (CHAIN.parent / "apps" / "chain_tail.py").read_text()
-    (tmp_path / "apps" / "chain_tail.py").write_text(tail.replace("pairs(50)", "pairs(5)"))
+    (tmp_path / "programs" / "chain_head.py").write_text(wanted.replace("pairs(50)", "pairs(5)"))
+    tail = (CHAIN.parent / "programs" / "chain_tail.py").read_text()
+    (tmp_path / "programs" / "chain_tail.py").write_text(tail.replace("pairs(50)", "pairs(5)"))
     scenario = tmp_path / "chain4.yaml"
     scenario.write_text(CHAIN.read_text().replace("slots: 4", "slots: 8").replace("at_least: 50", "at_least: 5"))
     _run(scenario, tmp_path / "run")

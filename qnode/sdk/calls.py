@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -468,11 +469,16 @@ def netqasm(message: bytes, *, flavour: application.Flavour = "vanilla") -> Call
 
 def report(**values: float | tuple[float, float]) -> Call[None]:
     """Named numbers for the run's report, each alone or as (value, standard error); True counts as 1."""
-    numbers: dict[str, float | tuple[float, float]] = {
-        name: (float(value[0]), float(value[1])) if isinstance(value, tuple) else float(value)
+    told = {
+        name: (_plain(value[0]), _plain(value[1])) if isinstance(value, tuple) else _plain(value)
         for name, value in values.items()
     }
-    return Call(application.Report(call=0, values=numbers), _nothing)
+    return Call(application.Report(call=0, values=told), _nothing)
+
+
+def _plain(value: float) -> float:
+    """Whatever kind of number it is; what is none is for the node to refuse."""
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def report_key(remote: str, key: bytes | Sequence[int], *, name: str = "") -> Call[None]:

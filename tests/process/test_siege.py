@@ -17,8 +17,8 @@ from orchestrator.scenario import Limits
 from qnode.config import ApplicationLimits
 from qnode.wire.version import VERSION
 
-FRAMES = 20_000
-PAIRS = 700
+FRAMES = 12_000
+PAIRS = 500
 LEAST_RATE = 0.1
 """Here, where a machine may have more to do; the long siege holds it to one half."""
 

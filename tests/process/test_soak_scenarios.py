@@ -17,10 +17,10 @@ from orchestrator.scenario.file import load
 @pytest.mark.slow
 def test_a_chain_that_breaks_at_random_holds_its_checks_and_repeats(world: World) -> None:
     sweep = chaos.Sweep()
-    chaos.swept(world, "chain", range(16, 18), sweep, jobs=2)  # seed 16 kills an inner node for good
+    chaos.swept(world, "chain", range(16, 17), sweep, jobs=1)  # seed 16 kills an inner node for good
     assert sweep.failures == []
-    assert sweep.totals["faults"] >= 2 * 8
-    assert sweep.totals["circuit pairs"] >= 2 * 12
+    assert sweep.totals["faults"] >= 8
+    assert sweep.totals["circuit pairs"] >= 12
 
 
 @pytest.mark.parametrize("name", chaos.NAMES)

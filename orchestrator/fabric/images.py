@@ -79,17 +79,17 @@ class Images:
     def take(self, wake: Callable[[], None]) -> None:
         """Put another in the place of the latest; ``wake`` is what one does that is woken, and then it ends."""
         self.close()
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # the other threads are libzmq's, which is not used again
-            t0 = time.perf_counter()
-            process_id = os.fork()
+        self._due_at_s = time.monotonic() + EVERY_S
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # other threads are libzmq's, not used in an image
+                process_id = os.fork()
+        except OSError as error:  # the journal alone has to do
+            print(f"no image of the fabric could be made: {error}", file=sys.stderr, flush=True)
+            return
         if process_id == 0:
             self._sleep(wake)
-        print("fork", time.perf_counter() - t0, flush=True)
         self._bedside.latest = process_id
-        self._due_at_s = time.monotonic() + EVERY_S
 
     def close(self) -> None:
         """End the latest."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ import click
 from orchestrator.cli.failures import fail, guarded
 from orchestrator.cli.options import directory_of, out_option, pace_option, scenario_argument, scenario_of, seed_option
 from orchestrator.exit_codes import BAD_INPUT, EXPECTATION_FAILED, OK
-from orchestrator.launch.lifeline import end_with
 
 if TYPE_CHECKING:
     from orchestrator.trials.seeds import Seeds
@@ -66,7 +64,6 @@ if TYPE_CHECKING:
     show_default=True,
     help="No new one of them after so many wall seconds.",
 )
-@click.option("--ends-with", "parent", type=int, hidden=True)
 def run(
     file: Path,
     *,
@@ -78,7 +75,6 @@ def run(
     shake_s: float,
     seeds: str | None,
     jobs: int | None,
-    parent: int | None,
     shrink: bool,
     **many: Any,
 ) -> None:
@@ -89,8 +85,6 @@ def run(
     """
     from rich.console import Console
 
-    if parent is not None:
-        end_with(parent, signal.SIGTERM)
     scenario = scenario_of(file, seed, pace)
     if seeds is not None or shrink:
         from orchestrator.cli import sweeps

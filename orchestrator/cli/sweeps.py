@@ -99,6 +99,8 @@ def run(request: Request) -> NoReturn:
         fail(BAD_INPUT, str(error))
     except (supervisor.Interrupted, KeyboardInterrupt) as error:
         interrupted = str(error) or "interrupted"
+    except supervisor.LaunchError as error:
+        fail(TESTBED_FAILED, str(error))
     except (OSError, supervisor.RunDirectoryError) as error:
         fail(BAD_INPUT, str(error))
     _tell(request, told, answer, interrupted)
@@ -113,15 +115,16 @@ async def _interruptibly(work: Any) -> None:
 
 async def _all(request: Request, told: _Told, answer: dict[str, Any], console: Console) -> None:
     with _directory(request) as base:
-        if request.seeds is not None:
-            await _sweep(request, request.seeds, told, base, console)
-        seed = request.scenario.seed
-        if request.shrink and request.seeds is not None:
-            if told.first_failure is None:
-                return
-            seed = told.first_failure.seed
-        if request.shrink:
-            await _shrink(request, seed, answer, base, console)
+        async with child.Runs(base, request.options, request.timeout_s) as runs:
+            if request.seeds is not None:
+                await _sweep(request, request.seeds, runs, told, base, console)
+            seed = request.scenario.seed
+            if request.shrink and request.seeds is not None:
+                if told.first_failure is None:
+                    return
+                seed = told.first_failure.seed
+            if request.shrink:
+                await _shrink(request, seed, runs, answer, base, console)
 
 
 @contextlib.contextmanager
@@ -142,8 +145,7 @@ def _directory(request: Request) -> Iterator[Path]:
             base.rmdir()  # where there is nothing in it
 
 
-async def _sweep(request: Request, seeds: Seeds, told: _Told, base: Path, console: Console) -> None:
-    runs = child.Runs(request.options, request.timeout_s)
+async def _sweep(request: Request, seeds: Seeds, runs: child.Runs, told: _Told, base: Path, console: Console) -> None:
     began_s = time.monotonic()
 
     async def once(seed: int) -> Trial:
@@ -207,7 +209,9 @@ def _progress(console: Console, description: str, total: int | None) -> Iterator
         yield advance, say
 
 
-async def _shrink(request: Request, seed: int, answer: dict[str, Any], base: Path, console: Console) -> None:
+async def _shrink(
+    request: Request, seed: int, runs: child.Runs, answer: dict[str, Any], base: Path, console: Console
+) -> None:
     """Shrink the schedule of one seed; what comes of it is added to ``answer``."""
     from orchestrator import chaos
     from orchestrator.scenario.file import load
@@ -216,7 +220,6 @@ async def _shrink(request: Request, seed: int, answer: dict[str, Any], base: Pat
     faults: Faults = tuple(named(scenario.faults))
     directory = directory_of(request.file, scenario)
     document = shrunk_scenario.document_of(request.file)
-    runs = child.Runs(request.options, request.timeout_s)
     work = base / "shrinking"
     work.mkdir(parents=True)
     count = 0

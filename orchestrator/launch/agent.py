@@ -1,9 +1,10 @@
 """The agent of one host: a warm fork-server. It forks nodes, the fabric and applications, reaps them, and outlives
 its supervisor by just long enough to leave nothing behind.
 
-Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY LOCK``, with FD one end of a packet socket and LOCK a
-descriptor of the lock that says that the testbed lives. It is single threaded and opens no ZeroMQ context, so that
-forking is safe; its children have what it imported. A testbed that is to be kept waits for another supervisor instead.
+Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY LOCK GRACE``, with FD one end of a packet socket, LOCK
+a descriptor of the lock that says that the testbed lives, and GRACE the seconds that processes have to end when the
+supervisor is gone. It is single threaded and opens no ZeroMQ context, so that forking is safe; its children have what
+it imported. A testbed that is to be kept waits for another supervisor instead.
 """
 
 from __future__ import annotations
@@ -46,11 +47,14 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 class Agent:
     """All processes of one testbed on this host."""
 
-    def __init__(self, supervisor: socket.socket, socket_directory: Path, lock: int | None = None) -> None:
+    def __init__(
+        self, supervisor: socket.socket, socket_directory: Path, lock: int | None = None, *, grace_s: float = 0.0
+    ) -> None:
         """``lock``: a descriptor of the lock that says that the testbed lives."""
         self._supervisor = supervisor
         self._socket_directory = socket_directory
         self._lock = lock
+        self._grace_s = grace_s
         self._keep_s = 0.0
         self._ended: dict[str, int] = {}
         self._children: dict[int, str] = {}
@@ -95,7 +99,7 @@ class Agent:
                 if message is None:
                     poll.unregister(self._supervisor)
                     if not self._is_adopted():
-                        return 0.0
+                        return self._grace_s
                     poll.register(self._supervisor, select.POLLIN)
                     continue
                 if isinstance(message, protocol.Shutdown):
@@ -308,24 +312,33 @@ class Agent:
 
 def _execute(message: protocol.StartCommand) -> NoReturn:
     """Become the program."""
+    _prepare(message)
+    os.execvpe(message.command[0], message.command, message.environment)
+
+
+def _prepare(message: protocol.StartCommand) -> None:
     setproctitle(f"qloom: {message.name}")
     os.chdir(message.directory)
-    os.execvpe(message.command[0], message.command, message.environment)
+    if message.output:
+        descriptor = os.open(message.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
 
 
 def _call(message: protocol.StartCommand) -> None:
     """Be the program, whose module is imported already."""
-    setproctitle(f"qloom: {message.name}")
-    os.chdir(message.directory)
+    _prepare(message)
     os.environ.clear()
     os.environ.update(message.environment)
     sys.argv = list(message.command)
     try:
         importlib.import_module(message.module).main()
     except SystemExit as ended:
-        if ended.code not in (None, 0):
+        if isinstance(ended.code, int):
+            raise _Ended(ended.code) from None
+        if ended.code is not None:
             print(ended.code, file=sys.stderr)
-            raise _Ended(ended.code if isinstance(ended.code, int) else 1) from None
+            raise _Ended(1) from None
 
 
 class _Ended(Exception):
@@ -355,17 +368,16 @@ def _children_of(parent: int) -> list[int]:
     return children
 
 
-def main() -> None:
-    """Take the supervisor's socket and serve."""
+def serve(supervisor: int, socket_directory: Path, lock: int, grace_s: float) -> None:
+    """Be an agent until the end; the arguments are those of the program."""
     setproctitle("qloom: agent")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    supervisor = socket.socket(fileno=int(sys.argv[1]))
-    supervisor.setblocking(True)
-    lock = int(sys.argv[3])
+    channel = socket.socket(fileno=supervisor)
+    channel.setblocking(True)
     os.set_inheritable(lock, False)
-    Agent(supervisor, Path(sys.argv[2]), lock).run()
+    Agent(channel, socket_directory, lock, grace_s=grace_s).run()
 
 
 if __name__ == "__main__":
-    main()
+    serve(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from typing import BinaryIO, ClassVar, NoReturn
 
 from orchestrator.launch import adoption, protocol
 
@@ -25,7 +27,12 @@ class LaunchError(Exception):
 class LocalAgent:
     """The agent process of this machine, seen from its supervisor."""
 
-    def __init__(self, process_id: int, channel: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
+    is_warm: ClassVar[bool] = False
+    """Whether this process has imported all that an agent's processes need: then agents are forked from it."""
+
+    def __init__(
+        self, process_id: int, channel: socket.socket, process: subprocess.Popen[bytes] | _Forked | None
+    ) -> None:
         self.process_id = process_id
         """The agent's."""
         self._channel = channel
@@ -56,25 +63,18 @@ class LocalAgent:
         return agent, first
 
     @classmethod
-    async def start(cls, socket_directory: Path, log: Path, *, lock: int) -> LocalAgent:
+    async def start(cls, socket_directory: Path, log: Path, *, lock: int, orphan_grace_s: float = 0.0) -> LocalAgent:
         """Start an agent and wait until it can fork. It holds the ``lock`` of the directory, too.
+
+        ``orphan_grace_s``: how long its processes have to end when this process is gone.
 
         Raises:
             LaunchError: it did not come up.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        start = _fork if cls.is_warm and _threads() == 1 else _execute
         with log.open("wb") as output, theirs:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "orchestrator.launch.agent"),
-                    *(str(theirs.fileno()), str(socket_directory), str(lock)),
-                ],
-                pass_fds=(theirs.fileno(), lock),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            process = start(theirs.fileno(), socket_directory, lock, orphan_grace_s, output)
         ours.setblocking(False)
         agent = cls(process.pid, ours, process)
         try:
@@ -131,6 +131,88 @@ class LocalAgent:
         for process_id in process_ids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process_id, signal.SIGKILL)
+
+
+def _execute(
+    channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO
+) -> subprocess.Popen[bytes]:
+    arguments = (channel, socket_directory, lock, grace_s)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "orchestrator.launch.agent", *map(str, arguments)],
+        pass_fds=(channel, lock),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def _fork(channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO) -> _Forked:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    process_id = os.fork()
+    if process_id == 0:
+        _be_agent(channel, socket_directory, lock, grace_s, output)
+    return _Forked(process_id)
+
+
+def _be_agent(channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO) -> NoReturn:
+    """In the new process: nothing of its parent's stays open, and none of its parent's work is ever gone on with."""
+    code = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for descriptor, wanted in enumerate((null, output.fileno(), output.fileno())):
+            os.dup2(wanted, descriptor)
+        for descriptor in map(int, os.listdir("/proc/self/fd")):
+            if descriptor not in (0, 1, 2, channel, lock):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        from orchestrator.launch import agent
+
+        agent.serve(channel, socket_directory, lock, grace_s)
+        code = 0
+    except BaseException:  # noqa: BLE001 - the process boundary: the whole story goes into the agent's log
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class _Forked:
+    """A process that was forked from this one; has what is used of ``subprocess.Popen``."""
+
+    def __init__(self, process_id: int) -> None:
+        self.pid = process_id
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs still.
+        """
+        if self.returncode is None:
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                if not select.select([descriptor], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired("the agent", timeout)
+            finally:
+                os.close(descriptor)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Signal it."""
+        os.kill(self.pid, number)
+
+
+def _threads() -> int:
+    """How many threads this process has, those that no Python code has started included."""
+    return len(os.listdir("/proc/self/task"))
 
 
 def _has_ended(process_id: int, deadline_s: float) -> bool:

@@ -59,6 +59,8 @@ class StartCommand(Message, frozen=True, kw_only=True, tag="start_command"):
     module: str = ""
     """If the agent has been warmed up with the program's module, its name: then the process is forked from the agent
     and calls the module's ``main``, which finds the rest of ``command`` in ``sys.argv``."""
+    output: str = ""
+    """The file for its standard output, if that is not to go into the log."""
 
 
 class Signal(Message, frozen=True, kw_only=True, tag="signal"):

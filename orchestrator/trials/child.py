@@ -5,79 +5,134 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import shutil
 import signal
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from orchestrator.exit_codes import BAD_INPUT, EXPECTATION_FAILED, OK, TESTBED_FAILED
+from orchestrator.launch import protocol
+from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.run_directory import SocketDirectory
 from orchestrator.trials.trial import Failure, Trial, of_failed_testbed, of_report
 
 END_DEADLINE_S = 30.0
 """How long a run may take to end after it was told to."""
+AGENT_LOG = "agent.log"
+PROGRAM = "orchestrator.trials.warm"
 
 
 class BadInput(Exception):
     """The command line or the scenario cannot be run, with any seed."""
 
 
-@dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs ``qloom run`` with the same options again and again."""
+    """Runs ``qloom run`` with the same options again and again, as a context manager.
 
-    options: tuple[str, ...]
-    """Of the command line, beside scenario, seed and directory."""
-    timeout_s: float
-    """Wall seconds after which a run is ended and has failed."""
+    An agent forks them: none spends a second on importing what the one before has imported.
+    """
+
+    def __init__(self, directory: Path, options: tuple[str, ...], timeout_s: float) -> None:
+        """
+        Args:
+            directory: for files that are needed meanwhile.
+            options: of the command line, beside scenario, seed and directory.
+            timeout_s: wall seconds after which a run is ended and has failed.
+        """
+        self._directory = directory
+        self._options = options
+        self._timeout_s = timeout_s
+        self._numbers = itertools.count(1)
+        self._ends: dict[str, asyncio.Future[int]] = {}
+
+    async def __aenter__(self) -> Runs:
+        """Raises: LaunchError, RunDirectoryError: there is no agent."""
+        self._sockets = SocketDirectory.create()
+        log = self._directory / AGENT_LOG
+        try:
+            self._agent = await LocalAgent.start(
+                self._sockets.path, log, lock=self._sockets.lock, orphan_grace_s=END_DEADLINE_S
+            )
+        except BaseException:
+            self._sockets.remove()
+            raise
+        self._reader = asyncio.create_task(self._read())
+        await self._agent.send(protocol.WarmUp(modules=(PROGRAM,)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._agent.send_shutdown(grace_s=END_DEADLINE_S)
+        await self._reader
+        if await self._agent.wait_gone(END_DEADLINE_S):
+            (self._directory / AGENT_LOG).unlink()
+        self._sockets.remove()
+
+    async def _read(self) -> None:
+        """Hear of ends until the agent is gone."""
+        while (message := await self._agent.receive()) is not None:
+            if isinstance(message, protocol.Ended) and message.name in self._ends:
+                self._ends[message.name].set_result(message.code)
+            elif isinstance(message, protocol.NotStarted):
+                self._ends[message.name].set_exception(LaunchError(f"a run could not be started: {message.reason}"))
+        for end in self._ends.values():
+            if not end.done():
+                end.set_exception(
+                    LaunchError(f"the agent that starts the runs is gone; its log: {self._directory / AGENT_LOG}")
+                )
 
     async def __call__(self, scenario: Path, *, seed: int, out: Path) -> Trial:
         """One run. If it is cancelled, its processes are ended first.
 
         Raises:
             BadInput: there is no use in trying other seeds.
+            LaunchError: the agent is gone, or cannot start it.
         """
-        command = [sys.executable, "-P", "-m", "orchestrator", "run", str(scenario), *self.options]
-        command += ["--seed", str(seed), "--json", "--out", str(out), "--ends-with", str(os.getpid())]
+        name = f"run {next(self._numbers)}"
+        output, errors = (self._directory / f"{name}.{suffix}" for suffix in ("out", "err"))
+        command = ("qloom", "run", str(scenario), *self._options, "--seed", str(seed), "--json", "--out", str(out))
         began_s = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            process_group=0,  # an interrupt from the terminal is for the sweep, which passes it on
+        end = self._ends[name] = asyncio.get_running_loop().create_future()
+        start = protocol.StartCommand(
+            name=name,
+            command=command,
+            module=PROGRAM,
+            environment=dict(os.environ),
+            directory=os.getcwd(),
+            log=str(errors),
+            output=str(output),
         )
-        told = asyncio.create_task(process.communicate())
         try:
-            async with asyncio.timeout(self.timeout_s):
-                text, errors = await asyncio.shield(told)
+            await self._agent.send(start)
+            async with asyncio.timeout(self._timeout_s):
+                code = await asyncio.shield(end)
+            told = output.read_bytes(), errors.read_text(errors="replace")
         except TimeoutError:
-            await _end(process, told)
-            story = f"expected the run to end within {self.timeout_s:g} s of wall time, found it running"
+            story = f"expected the run to end within {self._timeout_s:g} s of wall time, found it running"
             return Trial(seed, (Failure("timeout", story),), wall_s=time.monotonic() - began_s, run_directory=str(out))
         finally:
-            await _end(process, told)
-        return trial_of(
-            process.returncode, text, errors.decode(errors="replace"), seed, time.monotonic() - began_s, out
-        )
+            await self._ended(name)
+            for file in (output, errors):
+                file.unlink(missing_ok=True)
+        return trial_of(code, *told, seed, time.monotonic() - began_s, out)
+
+    async def _ended(self, name: str) -> None:
+        """Interrupt the run if it goes on, and wait for its end, whatever happens to us."""
+        end = self._ends[name]
+        for number in (signal.SIGINT, signal.SIGKILL):
+            if not end.done():
+                with contextlib.suppress(LaunchError):
+                    await self._agent.send(protocol.Signal(name=name, number=number))
+                await asyncio.wait({end}, timeout=END_DEADLINE_S)
+        del self._ends[name]
 
 
-async def _end(process: asyncio.subprocess.Process, told: asyncio.Task[tuple[bytes, bytes]]) -> None:
-    """Interrupt the process if it runs, and wait for its end, whatever happens to us."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-    ended, _ = await asyncio.wait({told}, timeout=END_DEADLINE_S)
-    if not ended:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.wait({told}, timeout=END_DEADLINE_S)
-
-
-def trial_of(code: int | None, text: bytes, errors: str, seed: int, wall_s: float, out: Path) -> Trial:
+def trial_of(code: int, text: bytes, errors: str, seed: int, wall_s: float, out: Path) -> Trial:
     """What a run's exit code and its standard output and error say of it.
 
     Raises:
@@ -92,7 +147,7 @@ def trial_of(code: int | None, text: bytes, errors: str, seed: int, wall_s: floa
         if text:
             story = json.loads(text)["error"]
         return of_failed_testbed(story, seed=seed, wall_s=wall_s, run_directory=str(out))
-    ended = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return Trial(
         seed, (Failure("died", f"the run ended by {ended}: {story[-400:]}"),), wall_s=wall_s, run_directory=str(out)
     )

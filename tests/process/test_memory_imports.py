@@ -75,6 +75,7 @@ def test_a_living_testbed_from_outside(world: World) -> None:
     assert listed["node bob"] == titles["qloom: node bob"]
 
     assert "qutip" in mapped(titles["qloom: fabric"])
+    assert "matplotlib" not in mapped(titles["qloom: fabric"]), "it is installed here, and QuTiP would take it"
     for light in ("qloom: agent", "qloom: node alice", "qloom: node bob", "qloom: application one on alice"):
         files = mapped(titles[light])
         assert not [name for name in HEAVY if f"/{name}" in files], light

@@ -42,6 +42,8 @@ from qnode.wire.peer import unsealed
 PICOSECONDS = 1e12
 FRUITLESS_LOOKS = 4
 """A shell that looks so often in a row for what its records do not have waits for ever."""
+LONGEST_SLEEP_S = 86_400.0
+"""At a time; more than some years at once is too much for the machine's clocks."""
 LONGEST_SHOWN = 600
 """Characters of a value in a message."""
 
@@ -130,8 +132,9 @@ class _Pace:
 
     def wait_for(self, at_ps: int) -> None:
         if self._pace is not None:
-            wait_s = at_ps / PICOSECONDS / self._pace - (time.monotonic() - self._began_s)
-            time.sleep(max(0.0, wait_s))  # that is what a pace is
+            due_s = self._began_s + at_ps / PICOSECONDS / self._pace
+            while (wait_s := due_s - time.monotonic()) > 0:
+                time.sleep(min(wait_s, LONGEST_SLEEP_S))  # that is what a pace is
 
 
 class _Debugger:

@@ -28,6 +28,8 @@ LARGEST_QUESTION_BYTES = 1 << 20
 """Of an observer."""
 MOMENT_MS = 10
 """While nodes hold grants, only they are listened to for this long at a time: a wait on one socket is the fastest."""
+LONGEST_WAIT_S = 86_400.0
+"""So that no number is too large for the machine; a paced run may wait for years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,16 @@ class Sockets:
         return socket
 
     def wait(self, timeout_s: float | None) -> tuple[bool, bool, bool]:
-        """Wait at most so long (None: for ever) until somebody speaks: a node, the supervisor, an observer."""
+        """Wait at most so long (None: for ever) until somebody speaks: a node, the supervisor, an observer.
+
+        A wait of more than ``LONGEST_WAIT_S`` ends after that.
+        """
         if timeout_s is None:
             timeout_ms = None
         elif timeout_s < 0.001:
             timeout_ms = 0
         else:
-            timeout_ms = int(timeout_s * 1000)
+            timeout_ms = int(min(timeout_s, LONGEST_WAIT_S) * 1000)
         ready = {socket for socket, _ in self._poller.poll(timeout_ms)}
         if not ready and timeout_s is not None and 0 < timeout_s < 0.001:
             time.sleep(timeout_s)  # the rest of a wait for the wall clock, finer than a poll can be

@@ -1,10 +1,10 @@
 """The agent of one host: a warm fork-server. It forks nodes, the fabric and applications, reaps them, and outlives
 its supervisor by just long enough to leave nothing behind.
 
-Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY LOCK GRACE``, with FD one end of a packet socket, LOCK
-a descriptor of the lock that says that the testbed lives, and GRACE the seconds that processes have to end when the
-supervisor is gone. It is single threaded and opens no ZeroMQ context, so that forking is safe; its children have what
-it imported. A testbed that is to be kept waits for another supervisor instead.
+Run as ``python -m orchestrator.launch.agent FD SOCKET_DIRECTORY LOCK``, with FD one end of a packet socket and LOCK a
+descriptor of the lock that says that the testbed lives; or born in a nursery. It is single threaded and opens no ZeroMQ
+context, so that forking is safe; its children have what it imported. A testbed that is to be kept waits for another
+supervisor instead.
 """
 
 from __future__ import annotations
@@ -47,15 +47,13 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 class Agent:
     """All processes of one testbed on this host."""
 
-    def __init__(
-        self, supervisor: socket.socket, socket_directory: Path, lock: int | None = None, *, grace_s: float = 0.0
-    ) -> None:
+    def __init__(self, supervisor: socket.socket, socket_directory: Path, lock: int | None = None) -> None:
         """``lock``: a descriptor of the lock that says that the testbed lives."""
         self._supervisor = supervisor
         self._socket_directory = socket_directory
         self._lock = lock
-        self._grace_s = grace_s
         self._keep_s = 0.0
+        self._orphan_grace_s = 0.0
         self._ended: dict[str, int] = {}
         self._children: dict[int, str] = {}
         self._names: dict[str, int] = {}
@@ -78,7 +76,7 @@ class Agent:
         gc.freeze()
         grace_s = 0.0
         try:
-            self._tell(protocol.AgentUp())
+            self._tell(protocol.AgentUp(agent=os.getpid()))
             grace_s = self._serve()
         finally:
             self._end_all(grace_s)
@@ -99,7 +97,7 @@ class Agent:
                 if message is None:
                     poll.unregister(self._supervisor)
                     if not self._is_adopted():
-                        return self._grace_s
+                        return self._orphan_grace_s
                     poll.register(self._supervisor, select.POLLIN)
                     continue
                 if isinstance(message, protocol.Shutdown):
@@ -163,6 +161,8 @@ class Agent:
                 self._start_fabric(message)
         elif isinstance(message, protocol.Keep):
             self._keep_s = message.seconds
+        elif isinstance(message, protocol.Orphans):
+            self._orphan_grace_s = message.grace_s
         elif isinstance(message, protocol.StartCommand):
             self._fork(message.name, message.log, lambda: _call(message) if message.module else _execute(message))
         elif isinstance(message, protocol.Signal):
@@ -368,7 +368,7 @@ def _children_of(parent: int) -> list[int]:
     return children
 
 
-def serve(supervisor: int, socket_directory: Path, lock: int, grace_s: float) -> None:
+def serve(supervisor: int, socket_directory: Path, lock: int) -> None:
     """Be an agent until the end; the arguments are those of the program."""
     setproctitle("qloom: agent")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -376,8 +376,8 @@ def serve(supervisor: int, socket_directory: Path, lock: int, grace_s: float) ->
     channel = socket.socket(fileno=supervisor)
     channel.setblocking(True)
     os.set_inheritable(lock, False)
-    Agent(channel, socket_directory, lock, grace_s=grace_s).run()
+    Agent(channel, socket_directory, lock).run()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    serve(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

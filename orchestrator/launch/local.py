@@ -10,11 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
 from pathlib import Path
-from typing import BinaryIO, ClassVar, NoReturn
+from typing import ClassVar
 
 from orchestrator.launch import adoption, protocol
+from orchestrator.launch.nursery import Nursery
 
 AGENT_DEADLINE_S = 30.0
 KILL_DEADLINE_S = 10.0
@@ -27,12 +27,10 @@ class LaunchError(Exception):
 class LocalAgent:
     """The agent process of this machine, seen from its supervisor."""
 
-    is_warm: ClassVar[bool] = False
-    """Whether this process has imported all that an agent's processes need: then agents are forked from it."""
+    nursery: ClassVar[Nursery | None] = None
+    """Where agents are born warm, if this process brings up many testbeds."""
 
-    def __init__(
-        self, process_id: int, channel: socket.socket, process: subprocess.Popen[bytes] | _Forked | None
-    ) -> None:
+    def __init__(self, process_id: int, channel: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
         self.process_id = process_id
         """The agent's."""
         self._channel = channel
@@ -63,20 +61,29 @@ class LocalAgent:
         return agent, first
 
     @classmethod
-    async def start(cls, socket_directory: Path, log: Path, *, lock: int, orphan_grace_s: float = 0.0) -> LocalAgent:
+    async def start(
+        cls, socket_directory: Path, log: Path, *, lock: int, descriptors: tuple[int, ...] = ()
+    ) -> LocalAgent:
         """Start an agent and wait until it can fork. It holds the ``lock`` of the directory, too.
 
-        ``orphan_grace_s``: how long its processes have to end when this process is gone.
+        ``descriptors``: of whatever else its processes are to inherit; none of those that are born in a nursery do.
 
         Raises:
             LaunchError: it did not come up.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        start = _fork if cls.is_warm and _threads() == 1 else _execute
-        with log.open("wb") as output, theirs:
-            process = start(theirs.fileno(), socket_directory, lock, orphan_grace_s, output)
         ours.setblocking(False)
-        agent = cls(process.pid, ours, process)
+        with theirs:
+            if cls.nursery is None:
+                process = _started(socket_directory, log, theirs.fileno(), lock, *descriptors)
+                agent = cls(process.pid, ours, process)
+            else:
+                try:
+                    cls.nursery.bear(socket_directory, log, channel=theirs, lock=lock)
+                except OSError as error:
+                    ours.close()
+                    raise LaunchError(f"the nursery of agents is gone: {error}") from error
+                agent = cls(0, ours, None)
         try:
             async with asyncio.timeout(AGENT_DEADLINE_S):
                 first = await agent.receive()
@@ -88,6 +95,7 @@ class LocalAgent:
         if not isinstance(first, protocol.AgentUp):
             await agent.wait_gone(0.0)
             raise LaunchError(f"the agent did not come up within {AGENT_DEADLINE_S:g} s; its log: {log}")
+        agent.process_id = first.agent
         return agent
 
     async def send(self, message: protocol.ToAgent) -> None:
@@ -133,86 +141,17 @@ class LocalAgent:
                 os.killpg(process_id, signal.SIGKILL)
 
 
-def _execute(
-    channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO
-) -> subprocess.Popen[bytes]:
-    arguments = (channel, socket_directory, lock, grace_s)
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "orchestrator.launch.agent", *map(str, arguments)],
-        pass_fds=(channel, lock),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-
-
-def _fork(channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO) -> _Forked:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    process_id = os.fork()
-    if process_id == 0:
-        _be_agent(channel, socket_directory, lock, grace_s, output)
-    return _Forked(process_id)
-
-
-def _be_agent(channel: int, socket_directory: Path, lock: int, grace_s: float, output: BinaryIO) -> NoReturn:
-    """In the new process: nothing of its parent's stays open, and none of its parent's work is ever gone on with."""
-    code = 1
-    try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDONLY)
-        for descriptor, wanted in enumerate((null, output.fileno(), output.fileno())):
-            os.dup2(wanted, descriptor)
-        for descriptor in map(int, os.listdir("/proc/self/fd")):
-            if descriptor not in (0, 1, 2, channel, lock):
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        from orchestrator.launch import agent
-
-        agent.serve(channel, socket_directory, lock, grace_s)
-        code = 0
-    except BaseException:  # noqa: BLE001 - the process boundary: the whole story goes into the agent's log
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-class _Forked:
-    """A process that was forked from this one; has what is used of ``subprocess.Popen``."""
-
-    def __init__(self, process_id: int) -> None:
-        self.pid = process_id
-        self.returncode: int | None = None
-
-    def wait(self, timeout: float) -> int:
-        """Wait for its end.
-
-        Raises:
-            subprocess.TimeoutExpired: it runs still.
-        """
-        if self.returncode is None:
-            descriptor = os.pidfd_open(self.pid)
-            try:
-                if not select.select([descriptor], [], [], timeout)[0]:
-                    raise subprocess.TimeoutExpired("the agent", timeout)
-            finally:
-                os.close(descriptor)
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        """Signal it."""
-        os.kill(self.pid, number)
-
-
-def _threads() -> int:
-    """How many threads this process has, those that no Python code has started included."""
-    return len(os.listdir("/proc/self/task"))
+def _started(socket_directory: Path, log: Path, *descriptors: int) -> subprocess.Popen[bytes]:
+    channel, lock, *_ = map(str, descriptors)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "orchestrator.launch.agent", channel, str(socket_directory), lock],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def _has_ended(process_id: int, deadline_s: float) -> bool:

@@ -82,11 +82,22 @@ class Keep(Message, frozen=True, kw_only=True, tag="keep"):
     seconds: float
 
 
-ToAgent = Keep | StartNode | Peers | ShareOneCore | Listen | WarmUp | StartFabric | StartCommand | Signal | Shutdown
+class Orphans(Message, frozen=True, kw_only=True, tag="orphans"):
+    """When the supervisor is gone and nobody adopts, the processes have this grace to end."""
+
+    grace_s: float
+
+
+ToAgent = (
+    Keep | Orphans | StartNode | Peers | ShareOneCore | Listen | WarmUp | StartFabric | StartCommand | Signal | Shutdown
+)
 
 
 class AgentUp(Message, frozen=True, kw_only=True, tag="agent_up"):
     """The agent is ready to start processes."""
+
+    agent: int
+    """Its process id."""
 
 
 class Listening(Message, frozen=True, kw_only=True, tag="listening"):

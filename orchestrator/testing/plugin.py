@@ -64,8 +64,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("testbed", list(seeds), indirect=True, ids=[f"seed{seed}" for seed in seeds])
 
 
+@pytest.fixture(scope="session")
+def _nursery() -> Iterator[None]:
+    """What all testbeds import is imported once."""
+    from orchestrator.launch.local import LocalAgent
+    from orchestrator.launch.nursery import Nursery
+
+    with Nursery() as LocalAgent.nursery:
+        yield
+    LocalAgent.nursery = None
+
+
 @pytest.fixture
-def testbed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SteeredTestbed]:
+def testbed(request: pytest.FixtureRequest, tmp_path: Path, _nursery: None) -> Iterator[SteeredTestbed]:
     """The testbed of the test's ``qloom`` marker: real processes at virtual time 0, taken down whatever happens."""
     from orchestrator.testing.steered import SteeredTestbed
 

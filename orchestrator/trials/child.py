@@ -17,13 +17,16 @@ from types import TracebackType
 from orchestrator.exit_codes import BAD_INPUT, EXPECTATION_FAILED, OK, TESTBED_FAILED
 from orchestrator.launch import protocol
 from orchestrator.launch.local import LaunchError, LocalAgent
+from orchestrator.launch.nursery import Nursery
 from orchestrator.run_directory import SocketDirectory
 from orchestrator.trials.trial import Failure, Trial, of_failed_testbed, of_report
 
 END_DEADLINE_S = 30.0
 """How long a run may take to end after it was told to."""
 AGENT_LOG = "agent.log"
-PROGRAM = "orchestrator.trials.warm"
+PROGRAM = "orchestrator.cli.swept_run"
+NURSERY = "QLOOM_SWEEP_NURSERY"
+"""The variable in which a run finds the descriptor of the way to the nursery."""
 
 
 class BadInput(Exception):
@@ -33,7 +36,7 @@ class BadInput(Exception):
 class Runs:
     """Runs ``qloom run`` with the same options again and again, as a context manager.
 
-    An agent forks them: none spends a second on importing what the one before has imported.
+    An agent forks them, and theirs are born in a nursery: none imports again what the one before has imported.
     """
 
     def __init__(self, directory: Path, options: tuple[str, ...], timeout_s: float) -> None:
@@ -52,15 +55,18 @@ class Runs:
     async def __aenter__(self) -> Runs:
         """Raises: LaunchError, RunDirectoryError: there is no agent."""
         self._sockets = SocketDirectory.create()
+        self._nursery = Nursery()
         log = self._directory / AGENT_LOG
         try:
-            self._agent = await LocalAgent.start(
-                self._sockets.path, log, lock=self._sockets.lock, orphan_grace_s=END_DEADLINE_S
-            )
+            way = self._nursery.fileno()
+            self._agent = await LocalAgent.start(self._sockets.path, log, lock=self._sockets.lock, descriptors=(way,))
         except BaseException:
+            self._nursery.close()
             self._sockets.remove()
             raise
+        self._environment = {**os.environ, NURSERY: str(way)}
         self._reader = asyncio.create_task(self._read())
+        await self._agent.send(protocol.Orphans(grace_s=END_DEADLINE_S))
         await self._agent.send(protocol.WarmUp(modules=(PROGRAM,)))
         return self
 
@@ -71,6 +77,7 @@ class Runs:
         await self._reader
         if await self._agent.wait_gone(END_DEADLINE_S):
             (self._directory / AGENT_LOG).unlink()
+        self._nursery.close()
         self._sockets.remove()
 
     async def _read(self) -> None:
@@ -102,7 +109,7 @@ class Runs:
             name=name,
             command=command,
             module=PROGRAM,
-            environment=dict(os.environ),
+            environment=self._environment,
             directory=os.getcwd(),
             log=str(errors),
             output=str(output),

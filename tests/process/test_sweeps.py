@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -76,13 +77,14 @@ def test_a_failing_seed_is_told_with_the_command_that_fails_in_the_same_way(worl
 
 @pytest.mark.slow
 def test_every_seed_twice_and_one_object_for_programs(world: World) -> None:
-    ended = world.qloom("run", planted(world), "--seeds", "5", "--repeat", "--json", "--keep", "none")
+    scenario = planted(world)
+    ended = world.qloom("run", scenario, "--seeds", "5", "--repeat", "--json", "--keep", "none")
     assert ended.code == 0, ended
     report = ended.report
     assert (report["summary"]["passed"], report["summary"]["failed"]) == (1, {})
     [trial] = report["trials"]
     assert trial["seed"] == 5
-    assert len(trial["digest"]) == 32
+    assert trial["digest"] == world.run(scenario, "--seed", "5", "--out", "alone")["digest"]
     assert trial["run_directory"] == ""
     assert not (world.directory / "qloom-runs").exists()
 
@@ -107,15 +109,67 @@ def test_six_faults_are_shrunk_to_the_one_that_matters(world: World) -> None:
     assert "BROKEN  processes" in again.stdout
 
 
+def endless(world: World, *options: str) -> subprocess.Popen[str]:
+    """A sweep whose runs do not end."""
+    scenario = world.scenario({"one": ("alice", PATIENT)}, time={"pace": 0.001})
+    return world.start("run", scenario, "--seeds", "0..9", "--json", *options)
+
+
+def running(world: World) -> int:
+    """How many runs have a node."""
+    return len([each for each in world.processes().values() if "node alice" in each])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_sweep_leaves_nothing(world: World, number: signal.Signals) -> None:
-    scenario = world.scenario({"one": ("alice", PATIENT)}, time={"pace": 0.001})
-    process = world.start("run", scenario, "--seeds", "0..9", "--jobs", "2", "--json")
-    wait_until(lambda: len([each for each in world.processes().values() if "node alice" in each]) == 2, "two runs")
+    process = endless(world, "--jobs", "2")
+    wait_until(lambda: running(world) == 2, "two runs")
     process.send_signal(number)
     ended = world.ended(process)
     if number is signal.SIGINT:
         assert ended.code == 3
         assert json.loads(ended.out)["error"] == "ended by SIGINT"
     world.wait_until_clean(deadline_s=20.0)
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_end_is_ended_and_has_failed(world: World) -> None:
+    ended = world.ended(endless(world, "--timeout", "10", "--until-failure", "--jobs", "1"))
+    assert ended.code == 1, ended
+    [trial] = ended.report["trials"]
+    assert [failure["kind"] for failure in trial["failures"]] == ["timeout"], trial
+    assert (Path(trial["run_directory"]) / "events.jsonl").exists(), "what it did is there to be read"
+    world.wait_until_clean()
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_agent_dies_says_so_and_leaves_nothing(world: World) -> None:
+    process = endless(world, "--jobs", "1", "--out", "out")
+    wait_until(lambda: running(world) == 1, "a run")
+    agents = {number: each for number, each in world.processes().items() if "qloom: agent" in each}
+    [of_sweep] = [
+        number
+        for number in agents
+        if str(number) in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+    os.kill(of_sweep, signal.SIGKILL)
+    ended = world.ended(process)
+    assert ended.code == 3, ended
+    assert f"the agent that starts the runs is gone; its log: {world.directory / 'out' / 'agent.log'}" in ended.err
+    world.wait_until_clean()
+
+
+@pytest.mark.slow
+def test_the_testbeds_of_a_sweep_are_born_in_its_nursery(world: World) -> None:
+    process = endless(world, "--jobs", "1")
+    wait_until(lambda: running(world) == 1, "a run")
+    nursery = world.process("qloom: nursery")
+    children = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
+    assert [world.processes()[int(child)] for child in children] == ["qloom: agent"]
+    assert nursery is not None
+    os.kill(nursery, signal.SIGKILL)  # what was born lives on
+    process.send_signal(signal.SIGINT)
+    ended = world.ended(process)
+    assert json.loads(ended.out)["error"] == "ended by SIGINT"
+    world.wait_until_clean()

@@ -101,6 +101,15 @@ def _bench(figures: dict[str, Any]) -> list[str]:
                 for count, row in figures["startup"].items()
             ],
         )
+    if "runs" in figures:
+        part = figures["runs"]
+        lines += ["### Whole runs, from the command to its end", ""]
+        lines += [f"`qloom run {part['scenario']}`; a sweep has {part['seeds']} seeds. Bare: `import qutip`.", ""]
+        alone, bare = part["alone_seconds"], part["bare_import_seconds"]
+        rows = [["alone", alone, alone / bare]]
+        for jobs, seconds in part["swept_seconds"].items():
+            rows.append([f"one of a sweep's, `--jobs {jobs}`", seconds, seconds / bare])
+        lines += _table(["run", "seconds", "ratio to bare"], [*rows, ["bare interpreter", bare, 1.0]])
     if "rates" in figures:
         rates = dict(figures["rates"])
         bare = rates.pop("bare_round_trips_per_second")

@@ -16,6 +16,7 @@ import netqasm_rates
 import network
 import results
 import scenarios
+import whole_runs
 
 from orchestrator.testbed import Testbed
 
@@ -141,6 +142,7 @@ def main() -> None:
     """Run what was asked for."""
     parts = {
         "startup": startup,
+        "runs": whole_runs.measured,
         "rates": rates,
         "netqasm": netqasm_rates.measured,
         "activations": activations.measured,

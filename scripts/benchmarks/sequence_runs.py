@@ -1,36 +1,18 @@
-"""SeQUeNCe in its own environment, if there is one: ``scripts/setup sequence`` or QLOOM_SEQUENCE_PYTHON."""
+"""SeQUeNCe in its own environment, if there is one."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "QLOOM_SEQUENCE_PYTHON"
+import others
+
 PROGRAM = Path(__file__).with_name("sequence_chain.py")
-ENVIRONMENT = Path(__file__).parents[2] / ".sequence-env"
 DEADLINE_S = 600.0
-
-
-def interpreter() -> str | None:
-    """The Python that has SeQUeNCe: what the variable names, else that of ``.sequence-env``; None: there is none.
-
-    Raises:
-        FileNotFoundError: the variable names something that cannot be run.
-    """
-    named = os.environ.get(VARIABLE)
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise FileNotFoundError(f"{VARIABLE} names {named!r}, which is not a program that can be run")
-        return found
-    own = ENVIRONMENT / "bin" / "python"
-    return str(own) if own.exists() else None
 
 
 def chain(nodes: int, *, pairs: int = 100, repetitions: int = 3) -> dict[str, Any] | None:
@@ -38,12 +20,8 @@ def chain(nodes: int, *, pairs: int = 100, repetitions: int = 3) -> dict[str, An
 
     ``seconds`` is building and running without the import, ``import_seconds`` comes on top of it.
     """
-    python = interpreter()
+    python = others.interpreter("sequence")
     if python is None:
-        print(
-            f"SeQUeNCe: skipped, no environment of its own: run `scripts/setup sequence` or set {VARIABLE}",
-            file=sys.stderr,
-        )
         return None
     command = [python, str(PROGRAM), str(nodes), "--pairs", str(pairs), "--repetitions", str(repetitions)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=DEADLINE_S)

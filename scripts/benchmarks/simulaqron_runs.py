@@ -1,4 +1,4 @@
-"""SimulaQron in its own environment, if there is one: ``scripts/setup simulaqron`` or QLOOM_SIMULAQRON_PYTHON.
+"""SimulaQron in its own environment, if there is one.
 
 It runs the very programs that qloom's nodes run: programs/netqasm_alice.py and netqasm_bob.py.
 """
@@ -18,8 +18,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "QLOOM_SIMULAQRON_PYTHON"
-ENVIRONMENT = Path(__file__).parents[2] / ".simulaqron-env"
+import others
+
 PROGRAMS = Path(__file__).with_name("programs")
 ROLES = ("netqasm_alice", "netqasm_bob")
 SETTINGS = {
@@ -40,22 +40,6 @@ DEADLINE_S = 60.0
 TRIES = 3
 
 
-def interpreter() -> str | None:
-    """The Python that has SimulaQron: what the variable names, else that of ``.simulaqron-env``; None: there is none.
-
-    Raises:
-        FileNotFoundError: the variable names something that cannot be run.
-    """
-    named = os.environ.get(VARIABLE)
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise FileNotFoundError(f"{VARIABLE} names {named!r}, which is not a program that can be run")
-        return found
-    own = ENVIRONMENT / "bin" / "python"
-    return str(own) if own.exists() else None
-
-
 def _network() -> str:
     """A network of the two roles at ports that are free now."""
     with ExitStack() as held:
@@ -69,12 +53,8 @@ def rates(*, pairs: int = 10, teleports: int = 10) -> dict[str, float] | None:
 
     It has no pairs that are measured directly.
     """
-    python = interpreter()
+    python = others.interpreter("simulaqron")
     if python is None:
-        print(
-            f"SimulaQron: skipped, no environment of its own: run `scripts/setup simulaqron` or set {VARIABLE}",
-            file=sys.stderr,
-        )
         return None
     for _ in range(TRIES):
         with suppress(subprocess.TimeoutExpired):

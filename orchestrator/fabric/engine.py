@@ -10,12 +10,11 @@ from functools import partial
 
 import msgspec
 
-from orchestrator import control
 from orchestrator.fabric import noise
-from orchestrator.fabric.clock import PICOSECONDS, Agenda, EventClass
+from orchestrator.fabric.clock import PICOSECONDS, EventClass
 from orchestrator.fabric.event_log import EventLog
 from orchestrator.fabric.faults.active import Faults
-from orchestrator.fabric.generation import Ask, LinkGeneration, Series
+from orchestrator.fabric.generation import Ask
 from orchestrator.fabric.happenings import (
     CircuitStep,
     Delivery,
@@ -29,12 +28,11 @@ from orchestrator.fabric.happenings import (
     comes_to_something,
 )
 from orchestrator.fabric.heralding import light_delay_ps
-from orchestrator.fabric.laboratory import Laboratory, MeasurementInconclusive, OperationRefused
-from orchestrator.fabric.operating_points import operating_models
-from orchestrator.fabric.streams import Streams
-from orchestrator.fabric.truth import DELIVERED, Truth
-from orchestrator.scenario import Scenario, Transmission
-from orchestrator.topology import Route, Topology
+from orchestrator.fabric.laboratory import MeasurementInconclusive, OperationRefused
+from orchestrator.fabric.truth import DELIVERED
+from orchestrator.fabric.world import World
+from orchestrator.scenario import Scenario
+from orchestrator.topology import Route
 from qnode.config import labelled
 from qnode.wire import fabric
 from qnode.wire.quantum import BELL_STATES, Gate, Step
@@ -43,28 +41,14 @@ MOST_OUTSIDE = 100
 """How many inputs from outside are named; one is enough to make a run not deterministic."""
 
 
-class Engine:
+class Engine(World):
     """Virtual time, classical delivery and quantum state of one testbed."""
 
     def __init__(self, scenario: Scenario, log: EventLog) -> None:
-        self.scenario = scenario
-        self.log = log
-        self.topology = Topology(scenario)
-        self.seats = {name: NodeSeat(name, number) for number, name in enumerate(scenario.nodes)}
-        hardware = {name: node.hardware for name, node in scenario.nodes.items()}
-        self.streams = Streams(scenario.seed)
-        self.laboratory = Laboratory(hardware, streams=self.streams, register_bytes=scenario.limits.register_bytes)
-        self.links = {
-            name: LinkGeneration(name, link, operating_models(link), self.streams.of("link", name))
-            for name, link in scenario.links.items()
-        }
-        self.truth = Truth(scenario.links, self.laboratory)
-        self.agenda: Agenda[What] = Agenda(lookahead_ps=self._lookahead_ps())
+        super().__init__(scenario, log)
         self.faults = Faults(self)
         self.outside: list[str] = []
         """What came from outside virtual time; a run with any is not deterministic."""
-        self.orders: list[control.Order] = []
-        """What faults want done to processes before the next grant, for the server to take."""
         self.cut_at: int | None = None
         """An instant (ps) at which somebody wants virtual time to stand still: no window reaches beyond it."""
         self._present_ps = 0
@@ -76,31 +60,8 @@ class Engine:
         """When something last happened that was more than the network's upkeep."""
         self._blocks: dict[str, fabric.Block] = {}
         self._holders = 0
-        self._operations: dict[tuple[int, int], str] = {}
-        """The link of each generation that has not ended, by node and operation."""
         self._window_start = 0
         self._window_end = 0
-
-    def _lookahead_ps(self) -> int:
-        """The least time in which anything a participant does can reach another: latency, operation or attempt."""
-        times = [self.topology.min_classical_latency_ps()]
-        for generation in self.links.values():
-            for model in generation.models:
-                times += [model.attempt_cycle_ps, *model.herald_delay_ps]
-            times.append(light_delay_ps(generation.link.length_km, generation.link.refractive_index))
-        for node in self.scenario.nodes.values():
-            hardware = node.hardware
-            times += [
-                round(duration * PICOSECONDS)
-                for duration in (
-                    hardware.initialise_duration_s,
-                    hardware.single_qubit_gate_duration_s,
-                    hardware.two_qubit_gate_duration_s,
-                    hardware.measure_duration_s,
-                    hardware.move_duration_s,
-                )
-            ]
-        return min([time for time in times if time is not None], default=0)
 
     @property
     def holders(self) -> list[str]:
@@ -269,13 +230,6 @@ class Engine:
             self._send(seat, send)
         self.log.close_window()
 
-    def wake(self, seat: NodeSeat, at: int) -> None:
-        """Let a node have a grant at ``at`` (ps), and no later wish of its own."""
-        seat.wake_at = at
-        if at not in seat.queued_wakes:
-            seat.queued_wakes.add(at)
-            self.agenda.add(at, EventClass.WAKE, seat.number, Wake(seat))
-
     def _send(self, seat: NodeSeat, send: fabric.Send) -> None:
         route = self._route(seat, send)
         self.housekeeping_messages += send.housekeeping
@@ -367,20 +321,6 @@ class Engine:
         event = fabric.Completed(at=ends, operation=operation, bits=(int(qubit is not None),))
         self.agenda.add(ends, EventClass.OPERATION, seat.number, Delivery(seat, event))
 
-    def _link(self, seat: NodeSeat, name: str) -> tuple[LinkGeneration, int]:
-        generation = self.links.get(name)
-        if generation is None or seat.name not in generation.link.ends:
-            raise OperationRefused("bad_request", f"{seat.name} is not an end of a link named {name!r}")
-        return generation, generation.link.ends.index(seat.name)
-
-    def started(self, generation: LinkGeneration, series: Series | None) -> None:
-        """A series of attempts has begun: both heralds have their moments."""
-        if series is not None:
-            for end in (0, 1):
-                seat = self.seats[generation.link.ends[end]]
-                herald = HeraldArrival(generation, series, end, seat)
-                self.agenda.add(series.heralded_at[end], EventClass.HERALD, seat.number, herald)
-
     def _carry_out(self, what: What, at: int) -> tuple[NodeSeat, ...]:
         """Do what happens at ``at``; returns the nodes that notice."""
         if isinstance(what, Delivery):
@@ -411,50 +351,9 @@ class Engine:
         self.faults.carry_out(what, at)
         return ()
 
-    def forget_asks(self, seat: NodeSeat, at: int) -> None:
-        """Whatever pairs a node asks for, it no longer does."""
-        for key, link in [item for item in self._operations.items() if item[0][0] == seat.number]:
-            generation, end = self._link(seat, link)
-            qubit, _ = generation.cancel(end, key[1], at)
-            if qubit is not None:
-                self.laboratory.vacate(seat.name, "communication", at)
-            del self._operations[key]
-
     def label(self, node: str) -> bytes:
         """The identity of the node's process, which is another one after each start."""
         return labelled(node, self.seats[node].incarnation).encode()
-
-    def sit_down_again(self, node: str) -> NodeSeat:
-        """A fresh seat for a node whose process is started again; what is under way to the old one finds nobody."""
-        old = self.seats[node]
-        seat = NodeSeat(node, old.number, incarnation=old.incarnation + 1, started=True)
-        seat.clock, seat.pauses, seat.late_ps = old.clock, old.pauses, old.late_ps
-        self.seats[node] = seat
-        return seat
-
-    def resume(self, seat: NodeSeat, at: int) -> None:
-        """A node notices now what happened to it while it was stopped."""
-        for event, housekeeping in seat.deferred:
-            delivery = Delivery(seat, msgspec.structs.replace(event, at=at), housekeeping)
-            self.agenda.add(at, EventClass.MESSAGE, seat.number, delivery)
-        seat.deferred = []
-        if seat.wake_at is not None:
-            self.wake(seat, max(at, seat.wake_at))
-
-    def end_asks(self, seat: NodeSeat, most: int, reason: str, at: int) -> int:
-        """End up to ``most`` of a node's attempts, the latest first, and tell it; returns how many there were."""
-        ended = 0
-        for key, link in reversed([item for item in self._operations.items() if item[0][0] == seat.number]):
-            generation, end = self._link(seat, link)
-            qubit, series = generation.cancel(end, key[1], at) if ended < most else (None, None)
-            if qubit is not None:
-                self.started(generation, series)
-                self.laboratory.vacate(seat.name, "communication", at)
-                del self._operations[key]
-                ended += 1
-                event = fabric.Refused(at=at, operation=key[1], code="no_slot", reason=reason)
-                self.agenda.add(at, EventClass.OPERATION, seat.number, Delivery(seat, event))
-        return ended
 
     def _tell(
         self, seat: NodeSeat, event: fabric.Event, *, housekeeping: bool = False, late: bool = False
@@ -582,25 +481,6 @@ class Engine:
             return self._tell(seat, event)
         self.log.write(at, "oracle_looked", node=seat.name, qubits=names)
         return self._tell(seat, fabric.Seen(at=at, operation=what.operation, qubits=names, state=state))
-
-    def lose_in_fibre(self, qubit: str, transmission: Transmission, at: int) -> None:
-        """A qubit that was sent never arrives; if nobody is told, |0> arrives in its place."""
-        if transmission.heralded_arrival:
-            self.laboratory.lose(qubit, at)
-        else:
-            self.laboratory.replace_by_ground_state(qubit)
-
-    def lose_unheard(self, generation: LinkGeneration, series: Series, at: int) -> None:
-        """Of a pair, the half at the end whose herald was lost is lost, too: that end uses the qubit to try on."""
-        assert series.unheard is not None
-        qubit, node = series.asks[series.unheard].qubit, generation.link.ends[series.unheard]
-        if qubit in self.laboratory.qubits:
-            self.laboratory.lose(qubit, at)
-        self.truth.unheard(series.pair_id)
-        because = series.unheard_because
-        self.log.write(
-            at, "herald_lost", link=generation.name, pair=series.pair_id, node=node, qubit=qubit, fault=because
-        )
 
     def _arrive(self, what: QubitArrival, at: int) -> tuple[NodeSeat, ...]:
         seat, heralded = what.seat, self.links[what.link].link.transmission.heralded_arrival

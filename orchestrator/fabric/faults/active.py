@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults import schedule
@@ -17,6 +17,7 @@ from orchestrator.fabric.faults.messages import EFFECTS, MessageFaults
 from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
 from orchestrator.fabric.faults.quantum import QuantumChannels
 from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
+from orchestrator.fabric.world import World
 from orchestrator.scenario import Link
 from orchestrator.scenario.faults import (
     ClassicalDown,
@@ -47,9 +48,6 @@ from orchestrator.scenario.faults import (
     named,
 )
 
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
-
 Details = dict[str, Any]
 """What a line of the event log says of a strike or a healing, beside name, kind and cause."""
 
@@ -69,23 +67,23 @@ class Handler(Protocol):
 class Faults:
     """All faults of a run, by name. They strike and heal at virtual instants, which no window reaches beyond."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._known: dict[str, tuple[Fault, str]] = {}
         """Those that have not been removed, with their causes."""
         self._active: list[Occurrence] = []
         self._instants: list[int] = []
         self.effects: dict[str, Counter[str]] = {}
         """What each fault has done, by name: how often, in the words of the event log's kinds of lines."""
-        channels = ChannelStates(engine)
-        self.links = LinkStates(engine, channels)
-        self.messages = MessageFaults(engine, self.count)
-        cuts = FibreCuts(engine, self.links, self.messages, self.count)
-        ended, hindered, clocks = EndedNodes(engine, self.links), HinderedNodes(engine), ClockFaults(engine)
-        fabric = HinderedFabric(engine)
-        self.quantum = QuantumChannels(engine)
-        self.slots = FailedSlots(engine)
-        memories = (Lifetimes(engine), Bursts(engine), self.slots)
+        channels = ChannelStates(world)
+        self.links = LinkStates(world, channels)
+        self.messages = MessageFaults(world, self.count)
+        cuts = FibreCuts(world, self.links, self.messages, self.count)
+        slots = FailedSlots(world)
+        ended = EndedNodes(world, self.links, slots)
+        hindered, clocks, fabric = HinderedNodes(world), ClockFaults(world), HinderedFabric(world)
+        self.quantum = QuantumChannels(world)
+        memories = (Lifetimes(world), Bursts(world), slots)
         self._handlers: dict[type, Handler] = {
             **dict.fromkeys((LinkDown, QuantumDown), self.links),
             FibreCut: cuts,
@@ -105,7 +103,7 @@ class Faults:
 
     def begin(self) -> None:
         """The scenario's faults have their instants."""
-        for fault in named(self._engine.scenario.faults):
+        for fault in named(self._world.scenario.faults):
             self._schedule(fault, "scenario", schedule.first_at(fault))
 
     def add(self, fault: Fault, *, now: int) -> str:
@@ -116,7 +114,7 @@ class Faults:
         """
         if fault.name in self._known:
             raise ValueError(f"expected a new name, found {fault.name!r}, which is the name of another fault")
-        link = self._engine.scenario.links.get(fault.link) if isinstance(fault, OnLink) else None
+        link = self._world.scenario.links.get(fault.link) if isinstance(fault, OnLink) else None
         if link is not None and (reason := _cannot_strike(type(fault), link)):
             raise ValueError(f"expected {reason}")
         (fault,) = named((fault,), taken=tuple(self._known))
@@ -146,7 +144,7 @@ class Faults:
 
     def brings_applications(self) -> bool:
         """Whether a node that has ended is to be started again with applications of the scenario on it."""
-        on = {each.node for each in self._engine.scenario.applications}
+        on = {each.node for each in self._world.scenario.applications}
         return any(
             isinstance(each.fault, Ending)
             and each.fault.restart_applications
@@ -167,8 +165,8 @@ class Faults:
             return True
         links = {
             link for each in self._active if schedule.strikes_for_ever(each.fault) for link in each.targets
-        } & self._engine.links.keys()
-        return any(self._engine.links[link].stalled for link in links)
+        } & self._world.links.keys()
+        return any(self._world.links[link].stalled for link in links)
 
     def carry_out(self, what: Strike | Heal, at: int) -> None:
         """A fault begins or is over."""
@@ -182,21 +180,21 @@ class Faults:
         self._at(at, Strike(fault, cause))
 
     def _at(self, at: int, what: Strike | Heal) -> None:
-        self._engine.agenda.add(at, EventClass.FAULT, 0, what)
+        self._world.agenda.add(at, EventClass.FAULT, 0, what)
         heapq.heappush(self._instants, at)
 
     def _strike(self, strike: Strike, at: int) -> None:
         fault, cause = strike.fault, strike.cause
         if self._known.get(fault.name, (None,))[0] is not fault:
             return
-        stream = self._engine.streams.of("fault_select", fault.name)
+        stream = self._world.streams.of("fault_select", fault.name)
         occurrence = Occurrence(fault, cause, schedule.targets(fault, self._candidates(fault), stream))
         if isinstance(fault, Lasting):
             self._active.append(occurrence)
             if (heals_at := schedule.heals_at(fault, at)) is not None:
                 self._at(heals_at, Heal(occurrence, "its time is over"))
         for details in self._handlers[type(fault)].strike(occurrence, at):
-            self._engine.log.write(at, "fault", name=fault.name, fault=kind_of(fault), cause=cause, **details)
+            self._world.log.write(at, "fault", name=fault.name, fault=kind_of(fault), cause=cause, **details)
         if (next_at := strike.next_at(at)) is not None:
             self._at(next_at, Strike(fault, cause, strike.number + 1))
 
@@ -207,11 +205,11 @@ class Faults:
         self._active.remove(occurrence)
         fault = occurrence.fault
         for details in self._handlers[type(fault)].heal(occurrence, at):
-            self._engine.log.write(at, "healed", name=fault.name, fault=kind_of(fault), cause=heal.cause, **details)
+            self._world.log.write(at, "healed", name=fault.name, fault=kind_of(fault), cause=heal.cause, **details)
 
     def _candidates(self, fault: Fault) -> list[str]:
         """All that a fault of this kind can strike."""
-        scenario = self._engine.scenario
+        scenario = self._world.scenario
         if isinstance(fault, OnNode | OnNodes):
             return list(scenario.nodes)
         if isinstance(fault, OnLink):

@@ -5,13 +5,11 @@ What was on its way already arrives, and what is sent takes the fastest way that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import Partition
-
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
 
 FORWARD = {"both": (True, False), "forward": (True,), "backward": (False,)}
 """By the direction that a fault gives: whether each of its directions is from the link's first end."""
@@ -20,8 +18,8 @@ FORWARD = {"both": (True, False), "forward": (True,), "backward": (False,)}
 class ChannelStates:
     """A direction of a channel is up when nothing keeps it down."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._reasons: dict[tuple[str, bool], set[str]] = {}
 
     def strike(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
@@ -43,21 +41,21 @@ class ChannelStates:
         reasons = self._reasons.setdefault((channel, forward), set())
         reasons.add(reason)
         if len(reasons) == 1:
-            self._engine.topology.take_down(channel, forward=forward)
+            self._world.topology.take_down(channel, forward=forward)
 
     def bring_up(self, channel: str, reason: str, *, forward: bool) -> None:
         """A reason is gone."""
         reasons = self._reasons[(channel, forward)]
         reasons.discard(reason)
         if not reasons:
-            self._engine.topology.bring_up(channel, forward=forward)
+            self._world.topology.bring_up(channel, forward=forward)
 
     def _struck(self, occurrence: Occurrence) -> list[tuple[str, bool]]:
         fault: Any = occurrence.fault
         if not isinstance(fault, Partition):
             return [(channel, forward) for channel in occurrence.targets for forward in FORWARD[fault.direction]]
         group, struck = set(occurrence.targets), []
-        for channel, link in self._engine.topology.channels.items():
+        for channel, link in self._world.topology.channels.items():
             inside = tuple(end in group for end in link.ends)
             if inside[0] != inside[1]:
                 leaves = inside[0]  # the forward direction does

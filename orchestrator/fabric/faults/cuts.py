@@ -7,7 +7,8 @@ not pass end it, and a herald that does not pass leaves its end trying on, while
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from orchestrator.fabric.faults.links import LinkStates
 from orchestrator.fabric.faults.messages import MessageFaults
@@ -15,21 +16,17 @@ from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.generation import LinkGeneration, Series
 from orchestrator.fabric.happenings import HeraldArrival, QubitArrival
 from orchestrator.fabric.heralding import light_delay_ps
+from orchestrator.fabric.world import World
 from orchestrator.scenario import DoubleClick, Link, MidpointSource, SenderReceiver, SingleClick
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from orchestrator.fabric.engine import Engine
 
 
 class FibreCuts:
     """Carries them out."""
 
     def __init__(
-        self, engine: Engine, links: LinkStates, messages: MessageFaults, count: Callable[[str, str], None]
+        self, world: World, links: LinkStates, messages: MessageFaults, count: Callable[[str, str], None]
     ) -> None:
-        self._engine = engine
+        self._world = world
         self._links = links
         self._messages = messages
         self._count = count
@@ -44,13 +41,13 @@ class FibreCuts:
 
     def _cut(self, name: str, occurrence: Occurrence, at: int) -> dict[str, Any]:
         fault: Any = occurrence.fault
-        length_km = self._engine.topology.channels[name].length_km or 0.0
+        length_km = self._world.topology.channels[name].length_km or 0.0
         at_km = length_km / 2.0 if fault.at_km is None else min(fault.at_km, length_km)
         fraction = at_km / length_km if length_km else 0.5
         messages = self._messages.lose_in_flight(name, fraction, occurrence.name, at)
         self._links.take_down(name, occurrence.name, breaks_off=False)
         details = {"link": name, "at_km": at_km, "messages_lost": messages}
-        generation = self._engine.links.get(name)
+        generation = self._world.links.get(name)
         if generation is None:
             return details
         qubits = self._lose_qubits(generation.link, name, at_km, occurrence.name, at)
@@ -60,7 +57,7 @@ class FibreCuts:
     def _lose_qubits(self, link: Link, name: str, at_km: float, fault: str, at: int) -> int:
         """Qubits that have been sent and do not pass."""
         lost = 0
-        for arrives, what in list(self._engine.agenda.scheduled()):
+        for arrives, what in list(self._world.agenda.scheduled()):
             if not isinstance(what, QubitArrival) or what.link != name or what.lost_to:
                 continue
             rest_km = link.length_km - at_km if what.seat.name == link.ends[1] else at_km
@@ -70,14 +67,14 @@ class FibreCuts:
                 lost += 1
                 if what.survived:
                     what.survived = False
-                    self._engine.lose_in_fibre(what.qubit, link.transmission, at)
+                    self._world.lose_in_fibre(what.qubit, link.transmission, at)
         return lost
 
     def _lose_light(self, generation: LinkGeneration, at_km: float, fault: str, at: int) -> tuple[int, bool]:
         """The photons and heralds of the attempts that have succeeded, or would: how many heralds are lost, and whether
         a series of attempts ends."""
         coming: dict[Series, list[int]] = defaultdict(list)
-        for what in self._engine.agenda.pending():
+        for what in self._world.agenda.pending():
             if isinstance(what, HeraldArrival) and what.generation is generation and not what.lost:
                 coming[what.series].append(what.end)
         heralds, ended = 0, False
@@ -92,7 +89,7 @@ class FibreCuts:
                 heralds += 1
                 self._count(fault, "herald_lost")
                 if not is_open:
-                    self._engine.lose_unheard(generation, series, at)
+                    self._world.lose_unheard(generation, series, at)
         return heralds, ended
 
 

@@ -7,15 +7,12 @@ on its way already arrives.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.fabric.faults.channels import ChannelStates
 from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import QuantumDown
-
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
-
 
 LINK_DOWN = "the link is down"
 """Why its own channel carries nothing."""
@@ -24,8 +21,8 @@ LINK_DOWN = "the link is down"
 class LinkStates:
     """Which links are down, and because of what: a link is up when nothing keeps it down."""
 
-    def __init__(self, engine: Engine, channels: ChannelStates) -> None:
-        self._engine = engine
+    def __init__(self, world: World, channels: ChannelStates) -> None:
+        self._world = world
         self._channels = channels
         self._reasons: dict[str, set[str]] = {}
         self._quantum_reasons: dict[str, set[str]] = {}
@@ -76,16 +73,16 @@ class LinkStates:
         return ", ".join(sorted({*self._reasons.get(link, ()), *self._quantum_reasons.get(link, ())}))
 
     def _end_attempts(self, link: str, *, breaks_off: bool) -> bool:
-        generation = self._engine.links.get(link)
+        generation = self._world.links.get(link)
         if generation is None or generation.down:
             return False
         generation.down = True
         return breaks_off and generation.break_off()
 
     def _begin_attempts(self, link: str, at: int) -> bool:
-        generation = self._engine.links.get(link)
+        generation = self._world.links.get(link)
         if generation is None or self.why_down(link):
             return False
         series = generation.bring_up(at)
-        self._engine.started(generation, series)
+        self._world.started(generation, series)
         return series is not None

@@ -11,18 +11,16 @@ nobody tells it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults.schedule import Occurrence, strikes_for_ever
 from orchestrator.fabric.happenings import Delivery
 from orchestrator.fabric.memories import Burst
+from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import BurstDecoherence, MemoryLifetime, SlotFailure
 from qnode.wire import fabric
 from qnode.wire.quantum import Role
-
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
 
 
 class Lifetimes:
@@ -30,8 +28,8 @@ class Lifetimes:
 
     KINDS = (MemoryLifetime,)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._at_work: dict[str, list[Occurrence]] = {}
 
     def strike(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
@@ -49,7 +47,7 @@ class Lifetimes:
     def _changed(self, node: str, at: int) -> dict[str, Any]:
         faults = (each.fault for each in self._at_work[node])
         factor = math.prod(fault.factor for fault in faults if isinstance(fault, MemoryLifetime))
-        self._engine.laboratory.memories[node].live(factor, at)
+        self._world.laboratory.memories[node].live(factor, at)
         return {"node": node, "factor": factor}
 
 
@@ -58,14 +56,14 @@ class Bursts:
 
     KINDS = (BurstDecoherence,)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def strike(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
         """A burst."""
         fault = occurrence.fault
         assert isinstance(fault, BurstDecoherence)
-        laboratory = self._engine.laboratory
+        laboratory = self._world.laboratory
         burst = Burst(fault.amplitude_damping, fault.dephasing_probability, fault.depolarising_probability)
         for node in occurrence.targets:
             laboratory.memories[node].burst(burst, at)
@@ -82,8 +80,8 @@ class FailedSlots:
 
     KINDS = (SlotFailure,)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._failed: dict[Occurrence, dict[str, int]] = {}
         """By node, how many each occurrence has put out of service."""
 
@@ -98,7 +96,7 @@ class FailedSlots:
         assert isinstance(fault, SlotFailure)
         lines = []
         for node, number in self._failed.pop(occurrence).items():
-            self._engine.laboratory.memories[node].failed[fault.role] -= number
+            self._world.laboratory.memories[node].failed[fault.role] -= number
             self.tell(node, fault.role, at, upkeep=strikes_for_ever(fault))
             lines.append({"node": node, "role": fault.role, "slots_back": number})
         return lines
@@ -108,22 +106,22 @@ class FailedSlots:
 
         ``upkeep``: it will go on for ever, so that it does not count as something that happens.
         """
-        engine = self._engine
-        number = engine.laboratory.memories[node].failed.get(role, 0)
+        world = self._world
+        number = world.laboratory.memories[node].failed.get(role, 0)
         event = fabric.SlotsOutOfService(at=at, role=role, number=number, lost=lost)
-        seat = engine.seats[node]
-        engine.agenda.add(at, EventClass.OPERATION, seat.number, Delivery(seat, event, upkeep))
+        seat = world.seats[node]
+        world.agenda.add(at, EventClass.OPERATION, seat.number, Delivery(seat, event, upkeep))
 
     def tell_again(self, node: str, at: int) -> None:
         """Let a node that was started again know of what is out of service."""
-        for role, number in self._engine.laboratory.memories[node].failed.items():
+        for role, number in self._world.laboratory.memories[node].failed.items():
             if number:
                 self.tell(node, role, at)
 
     def _fail(self, occurrence: Occurrence, node: str, at: int) -> dict[str, Any]:
-        engine, fault = self._engine, occurrence.fault
+        world, fault = self._world, occurrence.fault
         assert isinstance(fault, SlotFailure)
-        laboratory, role = engine.laboratory, fault.role
+        laboratory, role = world.laboratory, fault.role
         memories = laboratory.memories[node]
         number = min(fault.slots, memories.slots(role))
         memories.failed[role] = memories.failed.get(role, 0) + number
@@ -131,12 +129,12 @@ class FailedSlots:
         excess = laboratory.occupied(node, role) - memories.slots(role)
         ended = 0
         if role == "communication" and excess > 0:
-            ended = engine.end_asks(engine.seats[node], excess, f"slots of {node} failed", at)
-        stream = engine.streams.of("fault", fault.name)
+            ended = world.end_asks(world.seats[node], excess, f"slots of {node} failed", at)
+        stream = world.streams.of("fault", fault.name)
         held = [qubit.name for qubit in laboratory.qubits.values() if (qubit.owner, qubit.role) == (node, role)]
         drawn = sorted((stream.uniform(), name) for name in held)[: max(0, excess - ended)]
         lost = tuple(name for _, name in drawn)
         laboratory.lose_from(node, lost, at)
-        engine.truth.lost(lost)
+        world.truth.lost(lost)
         self.tell(node, role, at, lost=lost, upkeep=strikes_for_ever(fault))
         return {"node": node, "role": role, "slots_failed": number, "attempts_ended": ended, "qubits_lost": lost}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.faults.channels import FORWARD
@@ -29,6 +29,7 @@ from orchestrator.fabric.faults.effects import (
 from orchestrator.fabric.faults.interception import Interception
 from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.happenings import Delivery, NodeSeat
+from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import (
     KINDS,
     Bandwidth,
@@ -43,9 +44,6 @@ from orchestrator.scenario.faults import (
 from orchestrator.scenario.faults import Hold as HoldFault
 from orchestrator.topology import Hop, Route
 from qnode.wire import fabric
-
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
 
 EFFECTS: dict[type, Callable[[Any, Draws, Tell], Effect]] = {
     ManInTheMiddle: Interception,
@@ -82,8 +80,8 @@ class _Held:
 class MessageFaults:
     """The faults of messages that are at work, and the messages that they hold."""
 
-    def __init__(self, engine: Engine, count: Callable[[str, str], None]) -> None:
-        self._engine = engine
+    def __init__(self, world: World, count: Callable[[str, str], None]) -> None:
+        self._world = world
         self._count = count
         self._on: dict[tuple[str, bool], list[_AtWork]] = {}
         """By channel and direction, in the order in which they act."""
@@ -146,7 +144,7 @@ class MessageFaults:
             for each in passings:
                 each.enters.append(each.at)
                 each.at += hop.latency_ps
-        recipient = self._engine.seats[send.to]
+        recipient = self._world.seats[send.to]
         for each in passings:
             if not each.lost:
                 self._go_on(_Held(each, route, seat, recipient), send.at, "message")
@@ -155,7 +153,7 @@ class MessageFaults:
         """Messages that have not passed a point of a channel at ``at`` (ps), ``fraction`` of the way from its link's
         first end, never will. Returns how many there are."""
         lost = 0
-        for what in self._engine.agenda.pending():
+        for what in self._world.agenda.pending():
             if not isinstance(what, Delivery) or what.route is None or what.lost:
                 continue
             if hop := _not_past(what.route, what.entered(), channel, fraction, at):
@@ -180,7 +178,7 @@ class MessageFaults:
         fault, tell = occurrence.fault, self._teller(occurrence.name)
         if isinstance(fault, HoldFault):
             return Hold(occurrence.name, tell)
-        streams = self._engine.streams
+        streams = self._world.streams
         draws = Draws(streams.of("fault", occurrence.name), streams.of("fault_copies", occurrence.name))
         return EFFECTS[type(fault)](fault, draws, tell)
 
@@ -194,7 +192,7 @@ class MessageFaults:
     def _write(self, at: int, kind: str, passing: Passing, **details: Any) -> None:
         if not passing.housekeeping:
             size = len(passing.payload)
-            self._engine.log.write(at, kind, sender=passing.sender, to=passing.to, bytes=size, **details)
+            self._world.log.write(at, kind, sender=passing.sender, to=passing.to, bytes=size, **details)
 
     def _go_on(self, held: _Held, at: int, kind: str, **details: Any) -> None:
         """Let a message wait for the next fault that holds it, or else arrive."""
@@ -205,7 +203,7 @@ class MessageFaults:
         self._write(at, kind, passing, arrives_ps=passing.at, **details)
         event = fabric.Delivered(at=passing.at, sender=passing.sender, payload=passing.payload)
         delivery = Delivery(held.seat, event, passing.housekeeping, route=held.route, enters=tuple(passing.enters))
-        self._engine.agenda.add(passing.at, EventClass.MESSAGE, held.sender.number, delivery)
+        self._world.agenda.add(passing.at, EventClass.MESSAGE, held.sender.number, delivery)
 
     def _release(self, hold: Hold, at: int) -> int:
         """What it holds goes on at ``at`` (ps), a picosecond apart, so that it stays in its order."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -24,6 +24,7 @@ from orchestrator.fabric.faults import eavesdropping
 from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.heralding import LinkModel, fibre_transmission
 from orchestrator.fabric.operating_points import operating_models
+from orchestrator.fabric.world import World
 from orchestrator.scenario import Link, Source
 from orchestrator.scenario.faults import (
     DarkCounts,
@@ -37,20 +38,17 @@ from orchestrator.scenario.faults import (
     PauliNoise,
 )
 
-if TYPE_CHECKING:
-    from orchestrator.fabric.engine import Engine
-
 
 class QuantumChannels:
     """What is at work on each quantum link."""
 
     KINDS = (ExtraLoss, HeraldLatency, DarkCounts, PauliNoise, FidelityDrift, InterceptResend, EntangleAndMeasure)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._at_work: dict[str, list[tuple[Occurrence, int]]] = {}
         """By link, in the order in which they struck, with the instant (ps)."""
-        self._own = {name: generation.models for name, generation in engine.links.items()}
+        self._own = {name: generation.models for name, generation in world.links.items()}
 
     def strike(self, occurrence: Occurrence, at: int) -> list[dict[str, Any]]:
         """Something is the matter with links."""
@@ -66,11 +64,11 @@ class QuantumChannels:
 
     def link(self, name: str) -> Link:
         """The link as it is now."""
-        return changed_link(self._engine.links[name].link, self._faults(name))
+        return changed_link(self._world.links[name].link, self._faults(name))
 
     def pass_through(self, link: str, qubit: str, at: int, **what: Any) -> None:
         """A qubit enters the link's fibre at ``at`` (ps); ``what`` it is goes into the log if Eve touches it."""
-        registers = self._engine.laboratory.registers
+        registers = self._world.laboratory.registers
         for occurrence, since in self._at_work.get(link, ()):
             fault = occurrence.fault
             if isinstance(fault, PauliNoise):
@@ -78,20 +76,20 @@ class QuantumChannels:
             elif isinstance(fault, FidelityDrift):
                 registers.depolarise((qubit,), drift_probability(fault.rate_per_s, at - since))
             elif isinstance(fault, Eavesdropping):
-                stream = self._engine.streams.of("fault", fault.name)
+                stream = self._world.streams.of("fault", fault.name)
                 found = eavesdropping.attack(fault, registers, qubit, stream)
                 if found is not None:
                     secret = {"link": link, "qubit": qubit, "eve_basis": found.basis, "eve_bit": found.bit}
-                    self._engine.log.write(self._engine.agenda.now_ps, "intercepted", name=fault.name, **what, **secret)
+                    self._world.log.write(self._world.agenda.now_ps, "intercepted", name=fault.name, **what, **secret)
 
     def _faults(self, link: str) -> list[OnQuantumLink]:
         return [each.fault for each, _ in self._at_work.get(link, ()) if isinstance(each.fault, OnQuantumLink)]
 
     def _changed(self, link: str, at: int) -> dict[str, Any]:
-        generation, own = self._engine.links[link], self._own[link]
+        generation, own = self._world.links[link], self._own[link]
         under_way = generation.series is not None
         series = generation.change(changed_models(generation.link, own, self._faults(link)), at)
-        self._engine.started(generation, series)
+        self._world.started(generation, series)
         return {"link": link, "success_probability": generation.models[0].success_probability, "drawn_again": under_way}
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-import orchestrator.cli.commands
 import orchestrator.supervisor  # noqa: F401 - what the command imports late, to be quick with a wrong option
-from orchestrator.__main__ import main as qloom
+from orchestrator.cli import main as qloom
 from orchestrator.launch.local import LocalAgent
 from orchestrator.launch.nursery import Nursery
 from orchestrator.trials.child import NURSERY

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.fabric.faults.schedule import Heal, Strike
 from orchestrator.fabric.generation import LinkGeneration, Series
 from orchestrator.fabric.local_clock import LocalClock
+from orchestrator.fabric.schedule import Heal, Strike
 from orchestrator.topology import Route
 from qnode.wire import fabric
 from qnode.wire.quantum import Step

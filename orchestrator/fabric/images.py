@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 
 from setproctitle import setproctitle
 
-from orchestrator.launch.lifeline import end_with
+from orchestrator.lifeline import end_with
 
 EVERY_S = 2.0
 """Wall seconds between images: a fork takes about 10 ms, and what has to be repeated goes faster than it went."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.fabric.schedule import Occurrence
 from qnode.wire import fabric
 
 BILLION = 10**9

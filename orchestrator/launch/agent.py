@@ -32,7 +32,7 @@ from setproctitle import setproctitle
 import orchestrator.fabric.__main__ as fabric_main
 from orchestrator.fabric.images import Bedside
 from orchestrator.launch import adoption, protocol
-from orchestrator.launch.lifeline import end_with
+from orchestrator.lifeline import end_with
 from qnode.config import NodeConfiguration
 
 PR_SET_CHILD_SUBREAPER = 36

@@ -9,7 +9,7 @@ from drive import Drive, S
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.fabric.faults.schedule import how_many
+from orchestrator.fabric.schedule import how_many
 from orchestrator.scenario import Fault, Link, LinkDown, SenderReceiver, Source
 from orchestrator.scenario.document import ScenarioError
 from orchestrator.scenario.faults import DarkCounts

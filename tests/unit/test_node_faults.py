@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from in_process import InProcess, Program
 
 from orchestrator import control
-from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.local_clock import LocalClock
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.scenario import Fault, Link, Network, Node, NodeKill, Scenario, Source
 from orchestrator.scenario.faults import (
     ClockDrift,

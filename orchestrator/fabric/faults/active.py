@@ -6,8 +6,8 @@ import heapq
 from collections import Counter
 from typing import Any, Protocol
 
+from orchestrator.fabric import schedule
 from orchestrator.fabric.clock import EventClass
-from orchestrator.fabric.faults import schedule
 from orchestrator.fabric.faults.channels import ChannelStates
 from orchestrator.fabric.faults.clocks import ClockFaults
 from orchestrator.fabric.faults.cuts import FibreCuts
@@ -16,7 +16,7 @@ from orchestrator.fabric.faults.memory import Bursts, FailedSlots, Lifetimes
 from orchestrator.fabric.faults.messages import EFFECTS, MessageFaults
 from orchestrator.fabric.faults.nodes import EndedNodes, HinderedFabric, HinderedNodes
 from orchestrator.fabric.faults.quantum import QuantumChannels
-from orchestrator.fabric.faults.schedule import Heal, Occurrence, Strike
+from orchestrator.fabric.schedule import Heal, Occurrence, Strike
 from orchestrator.fabric.world import World
 from orchestrator.scenario import Link
 from orchestrator.scenario.faults import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.fabric.clock import PICOSECONDS
-from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.local_clock import SLOWEST, LocalClock
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import ClockDrift, ClockJump, ClockOffset
 

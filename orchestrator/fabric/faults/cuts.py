@@ -12,10 +12,10 @@ from typing import Any
 
 from orchestrator.fabric.faults.links import LinkStates
 from orchestrator.fabric.faults.messages import MessageFaults
-from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.generation import LinkGeneration, Series
 from orchestrator.fabric.happenings import HeraldArrival, QubitArrival
 from orchestrator.fabric.heralding import light_delay_ps
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario import DoubleClick, Link, MidpointSource, SenderReceiver, SingleClick
 

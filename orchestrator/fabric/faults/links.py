@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.fabric.faults.channels import ChannelStates
-from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import QuantumDown
 

@@ -14,9 +14,9 @@ import math
 from typing import Any
 
 from orchestrator.fabric.clock import EventClass
-from orchestrator.fabric.faults.schedule import Occurrence, strikes_for_ever
 from orchestrator.fabric.happenings import Delivery
 from orchestrator.fabric.memories import Burst
+from orchestrator.fabric.schedule import Occurrence, strikes_for_ever
 from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import BurstDecoherence, MemoryLifetime, SlotFailure
 from qnode.wire import fabric

@@ -27,8 +27,8 @@ from orchestrator.fabric.faults.effects import (
     Tell,
 )
 from orchestrator.fabric.faults.interception import Interception
-from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.happenings import Delivery, NodeSeat
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import (
     KINDS,

@@ -8,7 +8,7 @@ from orchestrator import control
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.faults.links import LinkStates
 from orchestrator.fabric.faults.memory import FailedSlots
-from orchestrator.fabric.faults.schedule import Occurrence
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario.faults import FabricPause, FabricSlow, NodePause, NodeSlow, NodeStop
 

@@ -21,9 +21,9 @@ import msgspec
 
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.faults import eavesdropping
-from orchestrator.fabric.faults.schedule import Occurrence
 from orchestrator.fabric.heralding import LinkModel, fibre_transmission
 from orchestrator.fabric.operating_points import operating_models
+from orchestrator.fabric.schedule import Occurrence
 from orchestrator.fabric.world import World
 from orchestrator.scenario import Link, Source
 from orchestrator.scenario.faults import (

@@ -341,7 +341,7 @@ def ideal() -> Callable[..., scenario.Scenario]:
 
 
 @pytest.fixture(scope="session")
-def testbed_of() -> Callable[..., contextlib.AbstractContextManager[LiveTestbed]]:
+def testbed_of(qloom_nursery: None) -> Callable[..., contextlib.AbstractContextManager[LiveTestbed]]:
     """``with testbed_of(scenario, directory) as live``: real processes, taken down whatever happens."""
     return _testbed_of
 

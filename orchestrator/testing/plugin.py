@@ -65,8 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def _nursery() -> Iterator[None]:
-    """What all testbeds import is imported once."""
+def qloom_nursery() -> Iterator[None]:
+    """Whoever uses this has testbeds that come up fast: what all import is imported once."""
     from orchestrator.launch.local import LocalAgent
     from orchestrator.launch.nursery import Nursery
 
@@ -76,7 +76,7 @@ def _nursery() -> Iterator[None]:
 
 
 @pytest.fixture
-def testbed(request: pytest.FixtureRequest, tmp_path: Path, _nursery: None) -> Iterator[SteeredTestbed]:
+def testbed(request: pytest.FixtureRequest, tmp_path: Path, qloom_nursery: None) -> Iterator[SteeredTestbed]:
     """The testbed of the test's ``qloom`` marker: real processes at virtual time 0, taken down whatever happens."""
     from orchestrator.testing.steered import SteeredTestbed
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from orchestrator.fabric.streams import Stream, Streams
 from orchestrator.scenario import Fault, Scenario
 from orchestrator.scenario.faults import KINDS, OnLink, OnNodes, Timed, cannot_strike, named
 from orchestrator.scenario.random_faults import DRAWN, Between, RandomFaults
+
+if TYPE_CHECKING:
+    from orchestrator.fabric.streams import Stream
 
 DECIMALS = 6
 """Instants and durations are drawn in steps of a microsecond, so that they are short to write."""
@@ -23,6 +27,8 @@ def expanded(scenario: Scenario) -> Scenario:
     """
     if not scenario.random_faults:
         return scenario
+    from orchestrator.fabric.streams import Streams
+
     streams = Streams(scenario.seed)
     faults = named(scenario.faults)
     taken = {fault.name for fault in faults}

@@ -8,7 +8,7 @@ from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.operating_points import operating_models, operating_point
 from orchestrator.scenario import Scenario
 from orchestrator.scenario.hardware import Hardware
-from orchestrator.topology import Topology, channel_latency_ps
+from orchestrator.topology import channel_latency_ps
 from qnode.config import LinkConfiguration, NetworkConfiguration, NodeConfiguration, NodeRole, SwapConfiguration
 
 
@@ -116,11 +116,6 @@ def swap_configuration(hardware: Hardware) -> SwapConfiguration:
         t1_s=constant_s(memory.t1_s),
         t2_s=constant_s(memory.t2_s),
     )
-
-
-def peer_groups(scenario: Scenario) -> list[tuple[str, ...]]:
-    """The sets of nodes that classical messages can pass between."""
-    return Topology(scenario).classical_components()
 
 
 def _ps(seconds: float | None) -> int | None:

@@ -27,8 +27,6 @@ from orchestrator import chaos, checks
 from orchestrator.exit_codes import BAD_INPUT
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.launch.local import LaunchError
-from orchestrator.report import build as report
-from orchestrator.report import text as report_text
 from orchestrator.run_directory import RunDirectoryError, TestbedRecord, create_run_directory
 from orchestrator.scenario import Scenario
 from orchestrator.testbed import RunOutcome, Testbed, TestbedError
@@ -174,6 +172,9 @@ def started(scenario: Scenario, directory: Path, run_directory: Path) -> Scenari
 
 def written(scenario: Scenario, outcome: RunOutcome, directory: Path, run_directory: Path) -> dict[str, Any]:
     """Build the report and write everything a person may look for in the run directory."""
+    from orchestrator.report import build as report
+    from orchestrator.report import text as report_text
+
     built = report.build(scenario, outcome, run_directory / "events.jsonl")
     built["run_directory"] = str(run_directory)
     manifest = {

@@ -19,7 +19,6 @@ import zmq
 import zmq.asyncio
 
 from orchestrator import control, steering_port
-from orchestrator.deployment import node_configurations, peer_groups
 from orchestrator.doors import Doors, refused_path
 from orchestrator.fabric.clock import PICOSECONDS
 from orchestrator.fabric.configuration import FabricConfiguration
@@ -37,6 +36,7 @@ from orchestrator.run_directory import (
 from orchestrator.scenario import Application, Scenario
 from orchestrator.security import FABRIC_PLACES, node_place
 from orchestrator.steering_port import SteeringRefused
+from orchestrator.topology import Topology
 from qnode.config import NodeConfiguration
 from qnode.security.keys import write_private
 
@@ -304,10 +304,12 @@ class Testbed:
             if not programs.are_possible():
                 raise TestbedError(programs.MISSING)
             await self._agent.send(protocol.WarmUp(modules=(programs.MODULE,)))
+        from orchestrator.deployment import node_configurations  # the fabric imports meanwhile, too
+
         nodes = node_configurations(
             self.scenario, applications=self.held or not self.serves_until_stopped, shake_s=self.shake_s
         )
-        for number, names in enumerate(peer_groups(self.scenario)):
+        for number, names in enumerate(Topology(self.scenario).classical_components()):
             self._peer_group.update(dict.fromkeys(names, number))
             for start in range(0, len(names), NAMES_PER_PACKET):
                 await self._agent.send(protocol.Peers(group=number, names=names[start : start + NAMES_PER_PACKET]))

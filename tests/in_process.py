@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from orchestrator import control
-from orchestrator.deployment import node_configurations, peer_groups
+from orchestrator.deployment import node_configurations
 from orchestrator.fabric.clock import EventClass
 from orchestrator.fabric.course import Course
 from orchestrator.fabric.engine import Engine
@@ -25,6 +25,7 @@ from orchestrator.fabric.happenings import Delivery, NodeSeat
 from orchestrator.fabric.journal import head_of
 from orchestrator.fabric.pacing import Pace
 from orchestrator.scenario import Scenario
+from orchestrator.topology import Topology
 from qnode.config import NodeConfiguration
 from qnode.stack.events import Answer, Asked, CancelTimer, Event, Operate, Record, SendTo, SetTimer, Started, TimerFired
 from qnode.stack.node import Node
@@ -71,7 +72,7 @@ class InProcess:
         self.engine = Engine(scenario, self.log)
         self.tamper = tamper
         self.check = check
-        groups = peer_groups(scenario)
+        groups = Topology(scenario).classical_components()
         self.seats: dict[str, Seat] = {}
         for configuration in node_configurations(scenario, applications=False):
             peers = next(group for group in groups if configuration.name in group)

@@ -104,7 +104,6 @@ def run(
         )
 
     from orchestrator import supervisor
-    from orchestrator.report import text as report_text
 
     console = Console(stderr=True)
 
@@ -133,6 +132,8 @@ def run(
     if as_json:
         click.echo(json.dumps(report))
     else:
+        from orchestrator.report import text as report_text
+
         Console().print(report_text.rendered(report))
         if check_determinism:
             verdict = "two runs, one shaken: the same events" if report["determinism"]["equal"] else difference

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-import orchestrator.supervisor  # noqa: F401 - what the command imports late, to be quick with a wrong option
+import orchestrator.deployment
+import orchestrator.report.build
+import orchestrator.report.text
+import orchestrator.supervisor  # noqa: F401 - all that the command imports late
 from orchestrator.cli import main as qloom
 from orchestrator.launch.local import LocalAgent
 from orchestrator.launch.nursery import Nursery

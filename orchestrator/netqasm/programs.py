@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.deployment import peer_groups
 from orchestrator.run_directory import NETQASM
 from orchestrator.scenario import Application, Scenario
+from orchestrator.topology import Topology
 from qnode import config
 from qnode.security.keys import write_private
 
@@ -29,12 +29,13 @@ def write_told(scenario: Scenario, application: Application, directory: Path, ru
     program = application.netqasm
     assert program is not None
     folder = run_directory / NETQASM
+    groups = Topology(scenario).classical_components()
     told = config.NetqasmProgram(
         file=str(directory / program.file),
         role=application.name,
         node=application.node,
         roles={each.name: each.node for each in scenario.applications if each.netqasm is not None},
-        nodes=tuple(sorted(next(group for group in peer_groups(scenario) if application.node in group))),
+        nodes=tuple(sorted(next(group for group in groups if application.node in group))),
         inputs=program.inputs,
         runs=program.runs,
         flavour=program.flavour,

@@ -20,6 +20,8 @@ from qnode.wire import application, fabric
 from qnode.wire.version import VERSION
 
 MAGIC = b"qloom node journal 1\n"
+QLOOM_VERSION = version("qloom")
+"""Looked up once, by who forks the nodes: the modules that this takes would be 2 MB of each."""
 LARGEST_BUFFER = 1 << 20
 """Bytes of records that are gathered at most before they are written."""
 
@@ -118,7 +120,7 @@ def records(path: Path) -> Iterator[tuple[AnyRecord, int]]:
 def _check_version(path: Path, head: bytes) -> None:
     """See that a journal is this version's, before anything of it is taken for what it may not be."""
     _, *found = msgspec.msgpack.decode(head)[:3]
-    if found != [version("qloom"), VERSION]:
+    if found != [QLOOM_VERSION, VERSION]:
         raise RecordFileError(
             f"{path} was written by qloom {found[0]} with version {found[1]} of the wire; this is {version('qloom')} "
             f"with {VERSION}: replay it with the version that wrote it"
@@ -148,7 +150,7 @@ class RecordingTransport(Transport):
         self._lone: Polled | None = None
         """What is to be written down unless it is but a grant."""
         bare = msgspec.structs.replace(configuration, security=None, fabric_key="", shake_s=0.0)
-        self._note(Head(version("qloom"), VERSION, bare))
+        self._note(Head(QLOOM_VERSION, VERSION, bare))
         self._write()
 
     def wait(self, timeout_ms: int | None = None, *, flooded: bool = False) -> Iterator[tuple[str, bytes]]:

@@ -27,7 +27,8 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     directory.mkdir(exist_ok=True)
     path = directory / f"{name}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
+    dates = {**before.get("dates", {}), **figures.get("dates", {})}
+    path.write_text(json.dumps({**before, **figures, **({"dates": dates} if dates else {})}, indent=2) + "\n")
     (DOCS / "results.md").write_text(page())
 
 
@@ -84,6 +85,10 @@ def _table(columns: list[str], rows: list[list[Any]]) -> list[str]:
 
 def _bench(figures: dict[str, Any]) -> list[str]:
     lines = _heading("Speed", figures)
+    days = sorted(set(figures["dates"].values()))
+    if len(days) > 1:
+        parts = {day: ", ".join(part for part, date in figures["dates"].items() if date == day) for day in days}
+        lines += ["Measured on " + "; on ".join(f"{day}: {names}" for day, names in parts.items()) + ".", ""]
     if "startup" in figures:
         lines += ["### Node processes up and connected", ""]
         lines += ["A testbed's own start, which is mostly the import of QuTiP in the fabric, is in every row.", ""]

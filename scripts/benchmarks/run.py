@@ -161,7 +161,9 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "command": "scripts/bench" + (" --quick" if arguments.quick else ""),
     }
-    for name in arguments.only or [*parts, "pace"]:
+    chosen = arguments.only or [*parts, "pace"]
+    figures["dates"] = dict.fromkeys(chosen, figures["date"])
+    for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)
         figures[name] = pace() if name == "pace" else parts[name](quick=arguments.quick)
     json.dump(figures, sys.stdout, indent=2)

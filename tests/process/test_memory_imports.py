@@ -87,3 +87,13 @@ def test_a_living_testbed_from_outside(world: World) -> None:
     ended = world.ended(running)
     assert ended.code == 3
     assert ended.err == "qloom: ended by SIGTERM\n"
+
+
+@pytest.mark.slow
+def test_a_forked_node_imports_nothing_itself(world: World) -> None:
+    world.environment["PYTHONPROFILEIMPORTTIME"] = "1"  # each process tells in its log what it imports
+    programs = {"one": ("alice", "from qnode.sdk import attach\nwith attach() as session:\n    session.sleep(0.1)\n")}
+    assert world.qloom("run", world.scenario(programs, network={}), "--out", "out").code == 0
+    logs = {path.name: path.read_text() for path in (world.directory / "out" / "logs").iterdir()}
+    assert "qnode.runtime" in logs["agent.log"]
+    assert logs["node-alice.log"] == logs["node-bob.log"] == ""

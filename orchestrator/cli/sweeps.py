@@ -101,8 +101,10 @@ def run(request: Request) -> NoReturn:
         interrupted = str(error) or "interrupted"
     except supervisor.LaunchError as error:
         fail(TESTBED_FAILED, str(error))
-    except (OSError, supervisor.RunDirectoryError) as error:
+    except supervisor.RunDirectoryError as error:
         fail(BAD_INPUT, str(error))
+    except OSError as error:
+        fail(BAD_INPUT, f"{error}{supervisor.LIMITS.get(error.errno or 0, '')}")
     _tell(request, told, answer, interrupted)
 
 

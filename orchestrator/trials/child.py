@@ -42,7 +42,7 @@ class Runs:
     def __init__(self, directory: Path, options: tuple[str, ...], timeout_s: float) -> None:
         """
         Args:
-            directory: for files that are needed meanwhile.
+            directory: where the log of what starts them is kept if that fails.
             options: of the command line, beside scenario, seed and directory.
             timeout_s: wall seconds after which a run is ended and has failed.
         """
@@ -101,7 +101,7 @@ class Runs:
             LaunchError: the agent is gone, or cannot start it.
         """
         name = f"run {next(self._numbers)}"
-        output, errors = (self._directory / f"{name}.{suffix}" for suffix in ("out", "err"))
+        output, errors = (self._sockets.path / f"{name}.{suffix}" for suffix in ("out", "err"))
         command = ("qloom", "run", str(scenario), *self._options, "--seed", str(seed), "--json", "--out", str(out))
         began_s = time.monotonic()
         end = self._ends[name] = asyncio.get_running_loop().create_future()
@@ -145,16 +145,21 @@ def trial_of(code: int, text: bytes, errors: str, seed: int, wall_s: float, out:
     Raises:
         BadInput: no seed can be run.
     """
-    if code in (OK, EXPECTATION_FAILED):
-        return of_report(json.loads(text), seed=seed, wall_s=wall_s)
+    try:
+        told = json.loads(text) if text else {}
+    except ValueError:
+        told = {}  # the disk had no room for all of it
+    if code in (OK, EXPECTATION_FAILED) and told:
+        return of_report(told, seed=seed, wall_s=wall_s)
     story = errors.strip().removeprefix("qloom: ")
     if code == BAD_INPUT:
         raise BadInput(story)
     if code == TESTBED_FAILED:
-        if text:
-            story = json.loads(text)["error"]
+        story = told.get("error", story)
         return of_failed_testbed(story, seed=seed, wall_s=wall_s, run_directory=str(out))
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code in (OK, EXPECTATION_FAILED):
+        ended += " and without a whole report; is the disk of its sockets full?"
     return Trial(
         seed, (Failure("died", f"the run ended by {ended}: {story[-400:]}"),), wall_s=wall_s, run_directory=str(out)
     )

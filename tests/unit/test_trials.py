@@ -345,6 +345,22 @@ def test_a_run_is_read_from_its_exit_code_and_what_it_printed(tmp_path: Path) ->
         read(2, None, "qloom: no such file\n")
 
 
+@pytest.mark.parametrize(
+    ("code", "printed", "kind", "story"),
+    [
+        (0, b'{"ok": tr', "died", "the run ended by exit code 0 and without a whole report; is the disk of"),
+        (1, b"", "died", "the run ended by exit code 1 and without a whole report; is the disk of"),
+        (3, b'{"ok": false, "er', "testbed", "no room for the journal"),
+    ],
+)
+def test_a_report_that_is_cut_off_is_a_failure_of_its_run_and_not_of_the_sweep(
+    code: int, printed: bytes, kind: str, story: str, tmp_path: Path
+) -> None:
+    trial = child.trial_of(code, printed, "qloom: no room for the journal\n", 5, 1.5, tmp_path)
+    assert trial.failures[0].kind == kind
+    assert trial.failures[0].story.startswith(story)
+
+
 def test_a_summary_counts_and_describes() -> None:
     trials = [Trial(seed, figures={"x": float(seed)}) for seed in range(4)]
     trials += [Trial(seed, (Failure("keys", "a"), Failure("keys", "b"), Failure("end", "c"))) for seed in (9, 7)]

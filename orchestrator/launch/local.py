@@ -125,6 +125,8 @@ class LocalAgent:
     async def wait_gone(self, grace_s: float) -> bool:
         """Wait for the agent's end; returns whether it ended as it should, all of its processes reaped."""
         self._channel.close()
+        if not self.process_id:
+            return False  # asked for in a nursery, and never heard of; if it is born yet, it finds nobody and ends
         if self._process is None:
             return await asyncio.to_thread(_has_ended, self.process_id, grace_s + KILL_DEADLINE_S)
         try:

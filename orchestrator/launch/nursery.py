@@ -19,7 +19,6 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -143,7 +142,8 @@ def _be_agent(birth: Birth, channel: int, lock: int) -> NoReturn:
             os.dup2(log, descriptor)
         os.close(log)
         os.chdir(birth.directory)
-        _environ(birth.environment)
+        os.environ.clear()
+        os.environ.update(birth.environment)
         from orchestrator.launch import agent
 
         agent.serve(channel, Path(birth.socket_directory), lock)
@@ -153,11 +153,6 @@ def _be_agent(birth: Birth, channel: int, lock: int) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def _environ(environment: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 if __name__ == "__main__":

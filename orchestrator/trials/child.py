@@ -60,23 +60,24 @@ class Runs:
         try:
             way = self._nursery.fileno()
             self._agent = await LocalAgent.start(self._sockets.path, log, lock=self._sockets.lock, descriptors=(way,))
+            await self._agent.send(protocol.Orphans(grace_s=END_DEADLINE_S))
+            await self._agent.send(protocol.WarmUp(modules=(PROGRAM,)))
         except BaseException:
             self._nursery.close()
             self._sockets.remove()
             raise
         self._environment = {**os.environ, NURSERY: str(way)}
         self._reader = asyncio.create_task(self._read())
-        await self._agent.send(protocol.Orphans(grace_s=END_DEADLINE_S))
-        await self._agent.send(protocol.WarmUp(modules=(PROGRAM,)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._agent.send_shutdown(grace_s=END_DEADLINE_S)
-        await self._reader
+        await asyncio.wait({self._reader}, timeout=2 * END_DEADLINE_S)
+        self._reader.cancel()
         if await self._agent.wait_gone(END_DEADLINE_S):
-            (self._directory / AGENT_LOG).unlink()
+            (self._directory / AGENT_LOG).unlink(missing_ok=True)
         self._nursery.close()
         self._sockets.remove()
 

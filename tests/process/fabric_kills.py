@@ -62,7 +62,7 @@ def run_with_kills(
     for wanted in at_bytes:
         fabric = None
         while running.poll() is None and (fabric in (None, last) or _size(journal) < wanted):
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)  # between looks; the timeout of the test is the deadline
             fabric = world.process(FABRIC) if fabric in (None, last) else fabric
         if fabric is None or running.poll() is not None:
             break

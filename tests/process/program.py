@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], Any], what: str, *, deadline_s: float = 9
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise NotInTime(f"waited {deadline_s:g} s for {what}")
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # between looks, until the deadline
     return value
 
 
@@ -187,7 +187,7 @@ class World:
                 continue  # it went while we looked
             if not left:
                 return time.monotonic() - began
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # between looks, until the deadline
         raise NotInTime(f"left after {deadline_s:g} s: {left}")
 
     def destroy(self) -> None:

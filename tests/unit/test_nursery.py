@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.launch import protocol
+from orchestrator.launch.local import LaunchError, LocalAgent
 from orchestrator.launch.nursery import Nursery
 
 DEADLINE_S = 60.0
@@ -81,3 +83,16 @@ def test_who_has_inherited_the_way_may_ask_and_closes_only_its_own(nursery: Nurs
     with Nursery(way) as heir:
         born(heir, tmp_path / "of the heir")[1].close()
     born(nursery, tmp_path / "of the first")[1].close()
+
+
+class Barren(Nursery):
+    """One that dies with what it was asked."""
+
+    def bear(self, socket_directory: Path, log: Path, *, channel: socket.socket, lock: int) -> None:
+        pass
+
+
+def test_an_agent_that_is_never_born_is_a_failed_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalAgent, "nursery", Barren())
+    with pytest.raises(LaunchError, match="the agent did not come up"):
+        asyncio.run(LocalAgent.start(tmp_path, tmp_path / "log", lock=0))
